@@ -1,0 +1,1 @@
+//! The ConnectionState machine of a custom key store: pure, no IO, no clock.

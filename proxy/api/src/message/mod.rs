@@ -1,0 +1,113 @@
+//! Request and response of each operation: JSON bytes to typed values and back.
+//!
+//! The proxy parses requests and encodes responses; a KMS encodes requests and parses responses. Parsing is strict:
+//! standard base64 with padding, no duplicate members, every length as its type allows.
+
+mod decrypt;
+mod encrypt;
+mod health;
+mod key_metadata;
+
+use std::borrow::Cow;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, Zeroizing};
+
+pub use decrypt::{DecryptRequest, DecryptResponse};
+pub use encrypt::{CdivAlgorithm, EncryptRequest, EncryptResponse};
+pub use health::{EkmFleetDetail, GetHealthStatusRequest, GetHealthStatusResponse, HealthStatus};
+pub use key_metadata::{
+    GetKeyMetadataRequest, GetKeyMetadataResponse, KeySpec, KeyStatus, KeyUsage,
+};
+
+use crate::error::ErrorName;
+
+/// Why a request cannot be served as it stands: an error name and a constant message.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct InvalidRequest {
+    /// ValidationException, UnsupportedOperationException or InvalidCiphertextException.
+    pub name: ErrorName,
+    /// Fewer than 512 printable ASCII characters; nothing of the request is in it.
+    pub message: &'static str,
+}
+
+impl InvalidRequest {
+    const fn validation(message: &'static str) -> Self {
+        Self {
+            name: ErrorName::Validation,
+            message,
+        }
+    }
+}
+
+/// A response that the specification does not allow; what KMS calls malformed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("malformed response: {0}")]
+pub struct MalformedResponse(pub &'static str);
+
+/// The largest plaintext or ciphertext, in bytes; the specification asks for 4,300.
+pub const MAX_TEXT_LEN: usize = 65_536;
+
+/// A base64 JSON string, borrowed where it has no escapes and wiped where it had to be copied.
+#[derive(Deserialize, Serialize)]
+#[serde(transparent)]
+struct Base64Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl Base64Text<'_> {
+    fn encode(bytes: &[u8]) -> Base64Text<'static> {
+        Base64Text(Cow::Owned(STANDARD.encode(bytes)))
+    }
+
+    /// `None` unless the text is standard base64 with padding and no bit left over.
+    fn decode(&self) -> Option<Zeroizing<Vec<u8>>> {
+        STANDARD.decode(self.0.as_bytes()).ok().map(Zeroizing::new)
+    }
+}
+
+impl Drop for Base64Text<'_> {
+    fn drop(&mut self) {
+        if let Cow::Owned(text) = &mut self.0 {
+            text.zeroize();
+        }
+    }
+}
+
+/// Parses the JSON of a request.
+fn parse_request<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, InvalidRequest> {
+    serde_json::from_slice(body).map_err(|e| {
+        InvalidRequest::validation(match e.classify() {
+            serde_json::error::Category::Data => {
+                "a member of the request is missing, duplicated or not of its type"
+            }
+            _ => "the request body is not valid JSON",
+        })
+    })
+}
+
+/// Parses the JSON of a response.
+fn parse_response<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, MalformedResponse> {
+    serde_json::from_slice(body)
+        .map_err(|_| MalformedResponse("not the JSON object that the operation answers with"))
+}
+
+/// Encodes JSON into a buffer that is wiped when it is dropped.
+///
+/// `capacity` must cover the whole text, so that no copy of it stays behind in a smaller buffer.
+fn encode<T: Serialize>(value: &T, capacity: usize) -> Zeroizing<Vec<u8>> {
+    let mut buffer = Zeroizing::new(Vec::with_capacity(capacity));
+    serde_json::to_writer(&mut *buffer, value).expect("strings, numbers and lists always encode");
+    debug_assert!(buffer.len() <= capacity, "{} > {capacity}", buffer.len());
+    buffer
+}
+
+/// The length of the base64 text of `len` bytes.
+const fn base64_len(len: usize) -> usize {
+    len.div_ceil(3) * 4
+}
+
+/// The one text for everything that does not decrypt, so that no answer tells one defect from another.
+pub const INVALID_CIPHERTEXT_MESSAGE: &str =
+    "the ciphertext, initialization vector, tag, metadata or AAD is not what Encrypt gave";

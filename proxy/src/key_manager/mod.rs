@@ -1,0 +1,125 @@
+//! The one seam between the proxy and whatever holds the keys.
+//!
+//! A key manager knows keys, versions, AES-GCM and its own failures. It knows no `ErrorName`, no `RequestMetadata`, no
+//! JSON, no base64 and no CDIV. The embedded one answers at once ([`Answer::Ready`]); others answer later.
+
+pub mod embedded;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use xks_api::fields::{CiphertextMetadata, Plaintext};
+use xks_api::ids::ExternalKeyId;
+use xks_api::message::{KeyStatus, KeyUsage};
+use xks_api::sealed::{FramedAad, Sealed};
+
+/// Holds external keys.
+pub trait KeyManager: Send + Sync {
+    /// Finds a key and pins its current version for one request.
+    ///
+    /// # Errors
+    /// [`KeyManagerError::UnknownKey`], never a created key.
+    fn resolve<'a>(&'a self, id: &'a ExternalKeyId) -> Answer<'a, Arc<dyn ExternalKey>>;
+
+    /// The key of the proxy's own that health probes encrypt and decrypt with; no key that KMS can name.
+    //= xks §GetHealthStatus R25
+    fn test_key(&self) -> Answer<'_, Arc<dyn ExternalKey>>;
+
+    /// Who made the key manager and which instances it has, for GetHealthStatus.
+    fn description(&self) -> Description;
+}
+
+/// One key, its version pinned.
+pub trait ExternalKey: Send + Sync {
+    /// What the key may be used for.
+    fn usage(&self) -> &[KeyUsage];
+
+    /// Whether the key may be used at all.
+    fn status(&self) -> KeyStatus;
+
+    /// The metadata of one message to come: made before [`seal`](Self::seal), since it is part of the AAD.
+    ///
+    /// # Errors
+    /// [`KeyManagerError::Unavailable`] without random bytes.
+    fn metadata(&self) -> Result<CiphertextMetadata, KeyManagerError>;
+
+    /// AES-256-GCM encryption under the pinned version, with metadata from [`metadata`](Self::metadata).
+    ///
+    /// # Errors
+    /// [`KeyManagerError::TimedOut`], [`KeyManagerError::Unavailable`].
+    fn seal<'a>(
+        &'a self,
+        plaintext: &'a Plaintext,
+        metadata: CiphertextMetadata,
+        aad: &'a FramedAad,
+    ) -> Answer<'a, Sealed>;
+
+    /// Decryption under the version that the metadata names.
+    ///
+    /// # Errors
+    /// [`KeyManagerError::InvalidCiphertext`] for whatever does not verify, without a reason.
+    fn open<'a>(&'a self, sealed: &'a Sealed, aad: &'a FramedAad) -> Answer<'a, Plaintext>;
+}
+
+/// Why a key manager did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyManagerError {
+    /// It holds no such key.
+    #[error("no such external key")]
+    UnknownKey,
+    /// The key version that the ciphertext needs is retired, or the key is blocked.
+    #[error("the external key or its version may not be used")]
+    InvalidState,
+    /// The ciphertext does not verify.
+    #[error("the ciphertext does not verify")]
+    InvalidCiphertext,
+    /// It takes no message of this size.
+    #[error("the key manager takes no message of this size")]
+    TooLong,
+    /// It did not answer in time.
+    #[error("the key manager did not answer in time")]
+    TimedOut,
+    /// It is overloaded.
+    #[error("the key manager takes no more requests now")]
+    Overloaded,
+    /// It failed; the cause is for the log.
+    #[error("the key manager failed")]
+    Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// What a key manager says of itself.
+#[derive(Clone, Debug)]
+pub struct Description {
+    /// `ekmVendor`
+    pub vendor: String,
+    /// One to ten instances: `id` and `model`.
+    pub instances: Vec<(String, String)>,
+}
+
+/// A result that is there already, or a future of one; without allocation where it is there.
+pub enum Answer<'a, T> {
+    /// Given without waiting; taken at the first poll.
+    Ready(Option<Result<T, KeyManagerError>>),
+    /// To be waited for.
+    Later(Pin<Box<dyn Future<Output = Result<T, KeyManagerError>> + Send + 'a>>),
+}
+
+impl<T> Answer<'_, T> {
+    /// An answer that is there already.
+    pub fn ready(result: Result<T, KeyManagerError>) -> Self {
+        Self::Ready(Some(result))
+    }
+}
+
+impl<T: Unpin> Future for Answer<'_, T> {
+    type Output = Result<T, KeyManagerError>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Ready(result) => Poll::Ready(result.take().expect("not polled after completion")),
+            Self::Later(future) => future.as_mut().poll(context),
+        }
+    }
+}

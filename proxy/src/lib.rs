@@ -1,0 +1,3 @@
+//! The external key store proxy.
+
+pub mod key_manager;
