@@ -1,0 +1,41 @@
+//! Backends that a machine may lack: named when they are missed, a failure where they are required.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Tells that `name` cannot be tried here and why.
+///
+/// Goes to standard error past libtest's capture, so that a passing run shows it too.
+///
+/// # Panics
+/// When `XKS_REQUIRE_BACKENDS=1`, as `tests/run` sets it.
+pub fn missing(name: &str, reason: &str) {
+    let required = std::env::var_os("XKS_REQUIRE_BACKENDS").is_some_and(|value| value == "1");
+    assert!(
+        !required,
+        "{name} is required here (XKS_REQUIRE_BACKENDS=1) but missing: {reason}"
+    );
+    let line = format!("NOT TESTED: {name}: {reason}; ./tests/run installs it\n");
+    // A closed standard error is no reason to fail.
+    drop(std::io::stderr().write_all(line.as_bytes()));
+}
+
+/// A Python that can import `modules`: `XKS_TEST_PYTHON`, else `python3`.
+///
+/// # Errors
+/// What the interpreter said instead.
+pub fn python_with(modules: &[&str]) -> Result<PathBuf, String> {
+    let python: PathBuf =
+        std::env::var_os("XKS_TEST_PYTHON").map_or_else(|| "python3".into(), Into::into);
+    let probe = format!("import {}", modules.join(", "));
+    match Command::new(&python).args(["-c", &probe]).output() {
+        Ok(output) if output.status.success() => Ok(python),
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let last = said.trim().lines().last().unwrap_or("no output").to_owned();
+            Err(format!("{}: {last}", python.display()))
+        }
+        Err(error) => Err(format!("{}: {error}", python.display())),
+    }
+}
