@@ -1,10 +1,12 @@
 //! The whole state: one [`Region`] for each account and Region, each behind one lock.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::SystemTime;
 
 use dashmap::DashMap;
 
+use crate::clock::Clock;
+use crate::config::Config;
 use crate::custom_key_store::CustomKeyStores;
 
 /// Who calls, and where.
@@ -18,38 +20,104 @@ pub(crate) struct Caller {
     pub(crate) principal_arn: String,
     /// `x-amzn-RequestId` of the answer and `kmsRequestId` of the requests to the proxy.
     pub(crate) request_id: String,
+    /// What the request was about, for the log: a key ARN or the id of a custom key store.
+    subject: OnceLock<String>,
+}
+
+impl Caller {
+    /// A caller of which nothing is logged yet.
+    pub(crate) const fn new(
+        account: String,
+        region: String,
+        principal_arn: String,
+        request_id: String,
+    ) -> Self {
+        Self {
+            account,
+            region,
+            principal_arn,
+            request_id,
+            subject: OnceLock::new(),
+        }
+    }
+
+    /// Names the key (by its ARN) or the custom key store that the request is about, for the log; the first
+    /// one counts.
+    pub(crate) fn is_about(&self, subject: &str) {
+        self.subject.get_or_init(|| subject.to_owned());
+    }
+
+    /// What the request was about, as far as it is known.
+    pub(crate) fn subject(&self) -> Option<&str> {
+        self.subject.get().map(String::as_str)
+    }
 }
 
 /// The simulator: every account and Region that was ever called.
 pub(crate) struct Simulator {
+    config: Arc<Config>,
+    clock: Clock,
     regions: DashMap<(String, String), Arc<Region>>,
 }
 
 impl Simulator {
+    /// A simulator without any state.
+    pub(crate) fn new(config: Arc<Config>, clock: Clock) -> Self {
+        Self {
+            config,
+            clock,
+            regions: DashMap::new(),
+        }
+    }
+
     /// The caller's account and Region, made at its first call.
     pub(crate) fn region(&self, caller: &Caller) -> Arc<Region> {
         let key = (caller.account.clone(), caller.region.clone());
-        self.regions.entry(key).or_default().clone()
+        let entry = self.regions.entry(key);
+        let region = entry.or_insert_with(|| Arc::new(Region::new(self.clock.clone())));
+        Arc::clone(&region)
+    }
+
+    /// What the simulator was started with.
+    pub(crate) const fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    /// The simulator's clock.
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The simulator's time.
     pub(crate) fn now(&self) -> SystemTime {
-        SystemTime::now()
+        self.clock.now()
     }
 }
 
 /// One account and Region.
-#[derive(Default)]
 pub(crate) struct Region {
+    clock: Clock,
     state: Mutex<RegionState>,
 }
 
 impl Region {
+    fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            state: Mutex::default(),
+        }
+    }
+
     /// Locks the state; never held across an await.
     pub(crate) fn lock(&self) -> MutexGuard<'_, RegionState> {
         self.state
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The simulator's time.
+    pub(crate) fn now(&self) -> SystemTime {
+        self.clock.now()
     }
 }
 

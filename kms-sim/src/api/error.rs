@@ -28,6 +28,21 @@ impl KmsError {
         }
     }
 
+    /// ValidationException.
+    pub(crate) fn validation(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("ValidationException", message)
+    }
+
+    /// UnsupportedOperationException.
+    pub(crate) fn unsupported(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("UnsupportedOperationException", message)
+    }
+
+    /// NotFoundException.
+    pub(crate) fn not_found(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new("NotFoundException", message)
+    }
+
     /// The shape name.
     pub const fn name(&self) -> &'static str {
         self.name

@@ -1,5 +1,13 @@
-//! The KMS API as it is on the wire: shapes, limits, errors.
+//! The KMS API as it is on the wire: members and their limits, pages, times, bytes, errors.
 
+mod blob;
 mod error;
+mod members;
+mod page;
+mod timestamp;
 
+pub(crate) use blob::{Bytes, SecretBytes};
 pub use error::KmsError;
+pub(crate) use members::{Input, Members, parse};
+pub(crate) use page::{Page, PageRequest};
+pub(crate) use timestamp::Timestamp;

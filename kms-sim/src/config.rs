@@ -1,0 +1,51 @@
+//! What a simulator is started with.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Settings of a simulator.
+#[derive(Debug)]
+pub struct Config {
+    /// The Region of requests whose credential scope names none.
+    pub region: String,
+    /// How long CONNECTING and DISCONNECTING last at least.
+    pub transition: Duration,
+    /// Where a proxy's host is found: KMS itself always dials port 443 of the host.
+    pub resolve: Vec<Resolve>,
+    /// Certificate authorities that proxies' certificates may come from.
+    pub trust_ca: Vec<CertificateDer<'static>>,
+    /// HTTPS instead of HTTP.
+    pub tls: Option<ServerTls>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            region: "us-east-1".to_owned(),
+            transition: Duration::from_millis(200),
+            resolve: Vec::new(),
+            trust_ca: Vec::new(),
+            tls: None,
+        }
+    }
+}
+
+/// `--resolve host=ip:port`
+#[derive(Clone, Debug)]
+pub struct Resolve {
+    /// As in `XksProxyUriEndpoint`.
+    pub host: String,
+    /// What is dialled for it.
+    pub address: SocketAddr,
+}
+
+/// The simulator's own certificate.
+#[derive(Debug)]
+pub struct ServerTls {
+    /// The leaf first.
+    pub certificates: Vec<CertificateDer<'static>>,
+    /// The leaf's key.
+    pub key: PrivateKeyDer<'static>,
+}

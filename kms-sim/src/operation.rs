@@ -1,0 +1,108 @@
+//! The names of KMS's operations: the closed set that `X-Amz-Target` selects from.
+
+macro_rules! operations {
+    ($($name:ident),+ $(,)?) => {
+        /// One operation of the KMS API.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        pub(crate) enum Operation {
+            $(
+                #[doc = concat!("`", stringify!($name), "`")]
+                $name,
+            )+
+        }
+
+        impl Operation {
+            /// Every operation of KMS's model.
+            #[cfg(test)]
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The name on the wire; also `kmsOperation` of the requests to a proxy.
+            pub(crate) const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)+
+                }
+            }
+
+            /// The operation of that name; `None` for a name that KMS does not have.
+            pub(crate) fn from_name(name: &str) -> Option<Self> {
+                match name {
+                    $(stringify!($name) => Some(Self::$name),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    CancelKeyDeletion,
+    ConnectCustomKeyStore,
+    CreateAlias,
+    CreateCustomKeyStore,
+    CreateGrant,
+    CreateKey,
+    Decapsulate,
+    Decrypt,
+    DeleteAlias,
+    DeleteCustomKeyStore,
+    DeleteImportedKeyMaterial,
+    DeriveSharedSecret,
+    DescribeCustomKeyStores,
+    DescribeKey,
+    DisableKey,
+    DisableKeyRotation,
+    DisconnectCustomKeyStore,
+    EnableKey,
+    EnableKeyRotation,
+    Encapsulate,
+    Encrypt,
+    GenerateDataKey,
+    GenerateDataKeyPair,
+    GenerateDataKeyPairWithoutPlaintext,
+    GenerateDataKeyWithoutPlaintext,
+    GenerateMac,
+    GenerateRandom,
+    GetKeyLastUsage,
+    GetKeyPolicy,
+    GetKeyRotationStatus,
+    GetParametersForImport,
+    GetPublicKey,
+    ImportKeyMaterial,
+    ListAliases,
+    ListGrants,
+    ListKeyPolicies,
+    ListKeyRotations,
+    ListKeys,
+    ListResourceTags,
+    ListRetirableGrants,
+    PutKeyPolicy,
+    ReEncrypt,
+    ReplicateKey,
+    RetireGrant,
+    RevokeGrant,
+    RotateKeyOnDemand,
+    ScheduleKeyDeletion,
+    Sign,
+    TagResource,
+    UntagResource,
+    UpdateAlias,
+    UpdateCustomKeyStore,
+    UpdateKeyDescription,
+    UpdatePrimaryRegion,
+    Verify,
+    VerifyMac,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_are_56_and_each_is_found_by_its_name() {
+        assert_eq!(Operation::ALL.len(), 56);
+        for operation in Operation::ALL {
+            assert_eq!(Operation::from_name(operation.name()), Some(*operation));
+        }
+        assert_eq!(Operation::from_name("describeKey"), None);
+    }
+}
