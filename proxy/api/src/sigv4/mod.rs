@@ -1,1 +1,226 @@
-//! Verification of AWS Signature Version 4.
+//! Verification of AWS Signature Version 4, as a KMS signs its requests to a proxy.
+//!
+//! [`Verifier::verify`] is the one entry. It is stricter than the services of AWS: what the specification's client never
+//! sends is refused rather than interpreted. A query string, a signed header that occurs twice, a path that a signer
+//! would have to escape or normalise, `SignedHeaders` out of order: all of them are refused.
+//!
+//! There is no signer here; both a KMS and this crate's tests sign with an independent implementation.
+
+mod amz_date;
+mod authorization;
+mod canonical;
+mod failure;
+mod region;
+mod signing_key;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+
+use ring::hmac;
+use time::{Date, Duration, OffsetDateTime};
+
+pub use failure::{AuthenticationFailed, Reason};
+pub use region::{InvalidRegion, Region, Regions};
+
+use crate::ids::{AccessKeyId, SecretAccessKey};
+use authorization::Authorization;
+use signing_key::SigningKeys;
+
+/// What is signed of a request, as it came over the wire.
+///
+/// `headers` are names in lower case with their values, in any order, every occurrence of its own:
+/// `map.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))` of an `http::HeaderMap` fits.
+#[derive(Clone, Copy, Debug)]
+pub struct SignedRequest<'a, H> {
+    /// The method, `POST` for every operation of the API.
+    pub method: &'a str,
+    /// The path, neither decoded nor normalised.
+    pub path: &'a str,
+    /// What follows the `?` of the target, `Some("")` for a bare `?`.
+    pub query: Option<&'a str>,
+    /// `:authority` of HTTP/2, or the authority of an absolute target in HTTP/1.1.
+    pub authority: Option<&'a str>,
+    /// Every header of the request.
+    pub headers: H,
+    /// The body, all of it.
+    pub body: &'a [u8],
+}
+
+/// Verifies the requests to one external key store, with its credentials and allowed Regions.
+///
+/// Never changes: where a credential is created or revoked, a new verifier takes the place of the old one, and
+/// everything derived from a revoked secret goes with it. Only the cache of signing keys changes inside; reading it takes no lock.
+pub struct Verifier {
+    /// Where in `secrets` the secret of an access key id stands.
+    positions: HashMap<AccessKeyId, usize>,
+    /// At [`DECOY`] the secret that stands in for the one of an unknown access key id.
+    secrets: Vec<SecretAccessKey>,
+    regions: Regions,
+    signing_keys: SigningKeys,
+}
+
+impl Verifier {
+    /// A verifier for these credentials; with none, every request fails.
+    ///
+    /// # Errors
+    /// [`DuplicateAccessKeyId`] if an id occurs twice, since it must name one secret.
+    //= xks §Appendix A R42
+    pub fn new(
+        credentials: impl IntoIterator<Item = (AccessKeyId, SecretAccessKey)>,
+        regions: Regions,
+    ) -> Result<Self, DuplicateAccessKeyId> {
+        let decoy = SecretAccessKey::try_from(DECOY_SECRET).expect("64 letters");
+        let mut positions = HashMap::new();
+        let mut secrets = vec![decoy];
+        for (id, secret) in credentials {
+            match positions.entry(id) {
+                Entry::Occupied(entry) => return Err(DuplicateAccessKeyId(entry.key().clone())),
+                Entry::Vacant(entry) => entry.insert(secrets.len()),
+            };
+            secrets.push(secret);
+        }
+        Ok(Self {
+            positions,
+            secrets,
+            regions,
+            signing_keys: SigningKeys::default(),
+        })
+    }
+
+    /// Tells which credential signed the request, if one did, less than five minutes from `now`.
+    ///
+    /// An unknown access key id costs the same work as a known one.
+    ///
+    /// # Errors
+    /// [`AuthenticationFailed`], the same to the outside whatever the [`Reason`].
+    pub fn verify<'a, H>(
+        &self,
+        request: &SignedRequest<'a, H>,
+        now: OffsetDateTime,
+    ) -> Result<&AccessKeyId, AuthenticationFailed>
+    where
+        H: Iterator<Item = (&'a str, &'a [u8])> + Clone,
+    {
+        let authorization = authorization::of(request)?;
+        Claim::read(request, &authorization, SERVICE, now)
+            .and_then(|claim| self.judge(&claim))
+            .map_err(|reason| AuthenticationFailed::of(reason, authorization.access_key_id))
+    }
+
+    fn judge(&self, claim: &Claim<'_>) -> Result<&AccessKeyId, Reason> {
+        let Authorization {
+            access_key_id,
+            region,
+            ..
+        } = *claim.authorization;
+        let known = self.positions.get_key_value(access_key_id);
+        let position = known.map_or(DECOY, |(_, position)| *position);
+        let cached = self.signing_keys.with(claim.date, region, position, |key| {
+            claim.is_signed_with(key)
+        });
+        let genuine = match cached {
+            Some(genuine) => genuine,
+            None => {
+                let secret = self
+                    .secrets
+                    .get(position)
+                    .expect("a position of this vector");
+                claim.is_signed_with(&claim.authorization.signing_key(secret.expose()))
+            }
+        };
+        let Some((id, _)) = known else {
+            return Err(Reason::UnknownAccessKeyId);
+        };
+        if !genuine {
+            return Err(Reason::SignatureMismatch);
+        }
+        if !self.regions.allow(region) {
+            return Err(Reason::RegionNotAllowed);
+        }
+        if cached.is_none() {
+            // Only after success, so that a stranger can neither fill the cache nor push keys out of it; and for every
+            // secret with the decoy, so that the time of an answer does not tell a known id from an unknown one.
+            let keys = self
+                .secrets
+                .iter()
+                .map(|s| claim.authorization.signing_key(s.expose()));
+            self.signing_keys
+                .remember(claim.date, region, keys.collect());
+        }
+        Ok(id)
+    }
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Verifier")
+            .field("access_key_ids", &self.positions.keys())
+            .field("regions", &self.regions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Two credentials have the same access key id.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("two credentials have the access key id {0}; an id names one secret: remove one of them")]
+pub struct DuplicateAccessKeyId(pub AccessKeyId);
+
+/// Everything that a request says of its signature, before any secret is looked at.
+struct Claim<'a> {
+    authorization: &'a Authorization<'a>,
+    date: Date,
+    string_to_sign: Vec<u8>,
+}
+
+impl<'a> Claim<'a> {
+    //= xks §Appendix A R43, R44
+    fn read<'r, H>(
+        request: &SignedRequest<'r, H>,
+        authorization: &'a Authorization<'a>,
+        service: &str,
+        now: OffsetDateTime,
+    ) -> Result<Self, Reason>
+    where
+        H: Iterator<Item = (&'r str, &'r [u8])> + Clone,
+    {
+        if authorization.service != service {
+            return Err(Reason::WrongService);
+        }
+        if request.query.is_some() {
+            return Err(Reason::QueryString);
+        }
+        let amz_date = canonical::only_header(request, "x-amz-date")?;
+        let signed_at = amz_date::parse(amz_date).ok_or(Reason::MalformedDate)?;
+        if !amz_date.starts_with(authorization.date.as_bytes()) {
+            return Err(Reason::DateOutOfScope);
+        }
+        let ahead = signed_at - now;
+        if ahead.abs() > MAX_CLOCK_SKEW {
+            let ahead_seconds = ahead.whole_seconds();
+            return Err(Reason::ClockSkew { ahead_seconds });
+        }
+        let hash = canonical::hash(request, authorization.signed_headers)?;
+        Ok(Self {
+            authorization,
+            date: signed_at.date(),
+            string_to_sign: authorization.string_to_sign(amz_date, &hash),
+        })
+    }
+
+    /// Compares in constant time.
+    fn is_signed_with(&self, key: &hmac::Key) -> bool {
+        hmac::verify(key, &self.string_to_sign, &self.authorization.signature).is_ok()
+    }
+}
+
+/// The service that a KMS signs for (spec, Appendix A).
+const SERVICE: &str = "kms-xks-proxy";
+
+//= xks §Appendix A R43
+const MAX_CLOCK_SKEW: Duration = Duration::minutes(5);
+
+const DECOY: usize = 0;
+
+/// As long as a secret may be. Its text is no secret: what verifies with it is refused all the same.
+const DECOY_SECRET: &str = "DecoyDecoyDecoyDecoyDecoyDecoyDecoyDecoyDecoyDecoyDecoyDecoyDeco";
