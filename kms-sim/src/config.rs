@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::clock::Clock;
+
 /// Settings of a simulator.
 #[derive(Debug)]
 pub struct Config {
@@ -16,6 +18,8 @@ pub struct Config {
     pub resolve: Vec<Resolve>,
     /// Certificate authorities that proxies' certificates may come from.
     pub trust_ca: Vec<CertificateDer<'static>>,
+    /// The simulator's time.
+    pub clock: Clock,
     /// HTTPS instead of HTTP.
     pub tls: Option<ServerTls>,
 }
@@ -27,6 +31,7 @@ impl Default for Config {
             transition: Duration::from_millis(200),
             resolve: Vec::new(),
             trust_ca: Vec::new(),
+            clock: Clock::default(),
             tls: None,
         }
     }

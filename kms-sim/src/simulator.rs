@@ -62,10 +62,10 @@ pub(crate) struct Simulator {
 
 impl Simulator {
     /// A simulator without any state.
-    pub(crate) fn new(config: Arc<Config>, clock: Clock) -> Self {
+    pub(crate) fn new(config: Arc<Config>) -> Self {
         Self {
+            clock: config.clock.clone(),
             config,
-            clock,
             regions: DashMap::new(),
         }
     }

@@ -1,0 +1,201 @@
+//! awsJson 1.1 over HTTP: one request in, one response and one log line out.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
+use serde::Serialize;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::api::KmsError;
+use crate::credentials;
+use crate::dispatch::{Body, dispatch};
+use crate::operation::Operation;
+use crate::simulator::{Caller, Simulator};
+
+/// Answers one HTTP request.
+pub(crate) async fn answer(
+    simulator: Arc<Simulator>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    Ok(match (request.method(), request.uri().path()) {
+        (&Method::POST, "/") => operation(&simulator, request).await,
+        (&Method::GET | &Method::HEAD, "/health") => {
+            let body = Full::from(&br#"{"status":"ok"}"#[..]);
+            response(StatusCode::OK, "application/json", body)
+        }
+        _ => {
+            let error = KmsError::new(
+                "UnknownOperationException",
+                "kms-sim answers POST / with an X-Amz-Target header, and GET /health.",
+            );
+            error_response(StatusCode::NOT_FOUND, &error)
+        }
+    })
+}
+
+async fn operation(simulator: &Simulator, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let start = Instant::now();
+    let request_id = Uuid::new_v4().to_string();
+    let operation = operation_of(&request);
+    let caller = credentials::caller(
+        header(&request, &AUTHORIZATION),
+        &simulator.config().region,
+        request_id.clone(),
+    );
+    let (caller, outcome) = match caller {
+        Err(error) => (None, Err(error)),
+        Ok(caller) => {
+            let outcome = match operation {
+                Ok(operation) => run(simulator, &caller, operation, request.into_body()).await,
+                Err(ref error) => Err(error.clone()),
+            };
+            (Some(caller), outcome)
+        }
+    };
+    log(
+        operation.as_ref().ok().copied(),
+        caller.as_ref(),
+        outcome.as_ref().err(),
+        start,
+        &request_id,
+    );
+    let mut response = match outcome {
+        Ok(body) => response(StatusCode::OK, AMZ_JSON, Full::new(Bytes::from_owner(body))),
+        Err(error) => {
+            let status = StatusCode::from_u16(error.status());
+            error_response(status.unwrap_or(StatusCode::BAD_REQUEST), &error)
+        }
+    };
+    if let Ok(value) = HeaderValue::try_from(request_id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+async fn run(
+    simulator: &Simulator,
+    caller: &Caller,
+    operation: Operation,
+    body: Incoming,
+) -> Result<Body, KmsError> {
+    let body = read(body).await?;
+    dispatch(simulator, caller, operation, &body).await
+}
+
+/// What `X-Amz-Target` names.
+fn operation_of(request: &Request<Incoming>) -> Result<Operation, KmsError> {
+    let target = header(request, &TARGET).ok_or_else(|| {
+        KmsError::new(
+            "UnknownOperationException",
+            "The request has no X-Amz-Target header; expected TrentService.<operation>.",
+        )
+    })?;
+    target
+        .strip_prefix("TrentService.")
+        .and_then(Operation::from_name)
+        .ok_or_else(|| {
+            KmsError::new(
+                "UnknownOperationException",
+                format!("X-Amz-Target '{target}' names no operation of KMS."),
+            )
+        })
+}
+
+/// Reads a body of at most [`MAX_BODY_LEN`] bytes into a buffer that is wiped on drop.
+async fn read(mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, KmsError> {
+    let announced = body.size_hint().lower();
+    let too_large = || {
+        KmsError::new(
+            "RequestEntityTooLargeException",
+            format!("The request body is longer than {MAX_BODY_LEN} bytes."),
+        )
+    };
+    // Room for all of a body of announced length at once: no smaller copy stays behind.
+    let capacity = usize::try_from(announced).map_err(|_| too_large())?;
+    if capacity > MAX_BODY_LEN {
+        return Err(too_large());
+    }
+    let mut bytes = Zeroizing::new(Vec::with_capacity(capacity));
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_| {
+            KmsError::new("SerializationException", "The request body ended early.")
+        })?;
+        let Some(data) = frame.data_ref() else {
+            continue;
+        };
+        if bytes.len() + data.len() > MAX_BODY_LEN {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(data);
+    }
+    Ok(bytes)
+}
+
+fn header<'a>(request: &'a Request<Incoming>, name: &HeaderName) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
+}
+
+fn error_response(status: StatusCode, error: &KmsError) -> Response<Full<Bytes>> {
+    #[derive(Serialize)]
+    struct Wire<'a> {
+        __type: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        message: Option<&'a str>,
+    }
+    let wire = Wire {
+        __type: error.name(),
+        message: error.message(),
+    };
+    let body = serde_json::to_vec(&wire).unwrap_or_default();
+    response(status, AMZ_JSON, Full::from(body))
+}
+
+fn response(
+    status: StatusCode,
+    content_type: &'static str,
+    body: Full<Bytes>,
+) -> Response<Full<Bytes>> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// One line a request. Inputs and outputs are not in it; a message may repeat values that are no secrets.
+fn log(
+    operation: Option<Operation>,
+    caller: Option<&Caller>,
+    error: Option<&KmsError>,
+    start: Instant,
+    request_id: &str,
+) {
+    let microseconds = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
+    tracing::info!(
+        operation = operation.map(Operation::name),
+        account = caller.map(|c| &*c.account),
+        region = caller.map(|c| &*c.region),
+        principal = caller.map(|c| &*c.principal_arn),
+        subject = caller.and_then(Caller::subject),
+        outcome = if error.is_none() { "ok" } else { "error" },
+        error = error.map(KmsError::name),
+        error_message = error.and_then(KmsError::message),
+        microseconds,
+        request_id,
+        "request"
+    );
+}
+
+const AMZ_JSON: &str = "application/x-amz-json-1.1";
+const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+
+/// The largest input of KMS is a key policy of 131,072 characters, each perhaps escaped.
+const MAX_BODY_LEN: usize = 1024 * 1024;
