@@ -12,6 +12,8 @@ mod canonical;
 mod failure;
 mod region;
 mod signing_key;
+#[cfg(test)]
+mod vectors;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -224,3 +226,63 @@ const DECOY: usize = 0;
 
 /// As long as a secret may be. Its text is no secret: what verifies with it is refused all the same.
 const DECOY_SECRET: &str = "DecoyDecoyDecoyDecoyDecoyDecoyDecoyDecoyDecoyDecoyDecoyDecoyDeco";
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    const ID: &str = "BETWEENAAAAANDBBBBBB";
+
+    /// Made by Python's `hmac` and `hashlib`, for us-east-1.
+    const SIGNATURE: &str = "356cfaf02de304e13297484d68f866c507748d8b2f41888b3227579ef8218e0e";
+
+    fn verify(verifier: &Verifier, id: &str, region: &str) -> Result<(), Reason> {
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={id}/20261124/{region}/kms-xks-proxy/aws4_request, \
+             SignedHeaders=host;x-amz-date, Signature={SIGNATURE}"
+        );
+        let headers = [
+            ("host", &b"xks.test:8443"[..]),
+            ("x-amz-date", b"20261124T123600Z"),
+            ("authorization", authorization.as_bytes()),
+        ];
+        let request = SignedRequest {
+            method: "POST",
+            path: "/dev/tenant-a/kms/xks/v1/keys/demo/encrypt",
+            query: None,
+            authority: None,
+            headers: headers.into_iter(),
+            body: br#"{"plaintext":"SGVsbG8="}"#,
+        };
+        let verified = verifier.verify(&request, datetime!(2026-11-24 12:36:00 UTC));
+        verified.map(|_| ()).map_err(|failure| failure.reason())
+    }
+
+    #[test]
+    fn only_a_request_that_verifies_fills_the_cache() {
+        let id = AccessKeyId::try_from(ID).unwrap();
+        let secret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYzEXAMPLEKEY+AB=";
+        let secret = SecretAccessKey::try_from(secret).unwrap();
+        let verifier = Verifier::new([(id, secret)], Regions::Any).unwrap();
+        let cached = |region: &str| {
+            let keys = &verifier.signing_keys;
+            let date = time::macros::date!(2026 - 11 - 24);
+            [DECOY, 1, 2].map(|position| keys.with(date, region, position, |_| ()).is_some())
+        };
+        for region in ["us-east-1", "us-east-2"] {
+            let unknown = verify(&verifier, "OTHERAAAAAAAAAAAAAAA", region);
+            assert_eq!(unknown, Err(Reason::UnknownAccessKeyId));
+            assert_eq!(cached(region), [false; 3]);
+        }
+        let forged = verify(&verifier, ID, "us-east-2");
+        assert_eq!(forged, Err(Reason::SignatureMismatch));
+        assert_eq!(cached("us-east-2"), [false; 3]);
+
+        assert_eq!(verify(&verifier, ID, "us-east-1"), Ok(()));
+        // The decoy's key too, so that an unknown id costs no derivation where a known one does not.
+        assert_eq!(cached("us-east-1"), [true, true, false]);
+        assert_eq!(cached("us-east-2"), [false; 3]);
+    }
+}
