@@ -150,21 +150,22 @@ impl Connection {
 
     /// Whether the server has closed the connection, waiting at most `limit` for it.
     pub fn is_closed_within(&mut self, limit: Duration) -> bool {
-        let socket = match &self.stream {
-            Stream::Tls(stream) => &stream.sock,
-            Stream::Plain(socket) => socket,
-        };
-        socket
-            .set_read_timeout(Some(limit))
-            .expect("a limit above zero");
+        self.set_read_limit(limit);
         let closed = match self.stream.read(&mut [0]) {
             Ok(read) => read == 0,
             Err(error) => !is_timeout(&error),
         };
-        if let Stream::Tls(stream) = &self.stream {
-            drop(stream.sock.set_read_timeout(Some(LIMIT)));
-        }
+        self.set_read_limit(LIMIT);
         closed
+    }
+
+    fn set_read_limit(&self, limit: Duration) {
+        let socket = match &self.stream {
+            Stream::Tls(stream) => &stream.sock,
+            Stream::Plain(socket) => socket,
+        };
+        // A socket that is gone shows at the read.
+        drop(socket.set_read_timeout(Some(limit)));
     }
 
     fn take_head(&mut self) -> io::Result<Vec<u8>> {
@@ -321,3 +322,48 @@ fn parse_head(head: &[u8]) -> io::Result<(u16, Vec<(String, String)>)> {
 
 /// How long one connect, read or write may take.
 pub const LIMIT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpListener};
+
+    use super::*;
+
+    /// A connection to a server that writes `bytes` and closes.
+    fn answering(bytes: &'static [u8]) -> Connection {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || listener.accept().unwrap().0.write_all(bytes));
+        Connection::plain(address).unwrap()
+    }
+
+    #[test]
+    fn bodies_end_by_length_by_chunks_and_by_the_end_of_the_connection() {
+        let mut connection = answering(
+            b"HTTP/1.1 100 Continue\r\n\r\n\
+              HTTP/1.1 200 OK\r\nContent-Length: 3\r\nX-A: b\r\n\r\nabc\
+              HTTP/1.1 404 Not Found\r\ntransfer-encoding: chunked\r\n\r\n2\r\nde\r\n1;x=y\r\nf\r\n0\r\n\r\n\
+              HTTP/1.1 405 Method Not Allowed\r\nallow: POST\r\n\r\nto the end",
+        );
+        let first = connection.receive().unwrap();
+        assert_eq!((first.status, &first.body[..]), (200, &b"abc"[..]));
+        assert_eq!(first.header("x-a"), Some("b"));
+        let second = connection.receive().unwrap();
+        assert_eq!((second.status, &second.body[..]), (404, &b"def"[..]));
+        let third = connection.receive().unwrap();
+        assert_eq!((third.status, &third.body[..]), (405, &b"to the end"[..]));
+        assert!(connection.is_closed_within(LIMIT));
+    }
+
+    #[test]
+    fn an_answer_that_is_cut_off_is_an_error() {
+        let cut = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc").receive();
+        assert_eq!(cut.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn the_answer_to_head_has_no_body() {
+        let mut connection = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n");
+        assert_eq!(connection.receive_answer_to("HEAD").unwrap().body, b"");
+    }
+}
