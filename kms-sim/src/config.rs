@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::clock::Clock;
+use crate::xks_tls::ClientCertificate;
 
 /// Settings of a simulator.
 #[derive(Debug)]
@@ -18,6 +19,10 @@ pub struct Config {
     pub resolve: Vec<Resolve>,
     /// Certificate authorities that proxies' certificates may come from.
     pub trust_ca: Vec<CertificateDer<'static>>,
+    /// What a proxy that asks for a client certificate is shown.
+    pub client_certificate: Option<ClientCertificate>,
+    /// How often a CONNECTED proxy is asked how it is.
+    pub health_interval: Duration,
     /// The simulator's time.
     pub clock: Clock,
     /// HTTPS instead of HTTP.
@@ -31,6 +36,8 @@ impl Default for Config {
             transition: Duration::from_millis(200),
             resolve: Vec::new(),
             trust_ca: Vec::new(),
+            client_certificate: None,
+            health_interval: Duration::from_secs(180),
             clock: Clock::default(),
             tls: None,
         }

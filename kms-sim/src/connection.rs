@@ -1,1 +1,271 @@
 //! The ConnectionState machine of a custom key store: pure, no IO, no clock.
+//!
+//! Whoever moves it owes the rest: `connector.rs` runs the attempts and the drains, `custom_key_store.rs` asks for
+//! the permissions. Messages and exceptions are made elsewhere.
+
+use std::fmt;
+
+/// What `DescribeCustomKeyStores` shows, with what each state owns.
+///
+/// ```text
+///                    connect             connected(attempt, client)
+///   ┌──────────────┐ ───────► ┌────────────┐ ───────► ┌───────────┐
+///   │ DISCONNECTED │          │ CONNECTING │          │ CONNECTED │ owns the client
+///   └──────────────┘          └────────────┘          └───────────┘
+///          ▲                    │        │ failed(attempt, code)  │
+///          │                    │        ▼                        │
+///          │                    │   ┌────────┐                    │
+///          │                    │   │ FAILED │ owns the code      │
+///          │                    │   └────────┘                    │
+///          │                    ▼        ▼                        ▼
+///          │        drained   ┌───────────────┐   disconnect, which hands back the client
+///          └───────────────── │ DISCONNECTING │
+///                             └───────────────┘
+/// ```
+///
+/// A dead proxy moves nothing. Only `Connected` has a client and only `Failed` a code, so "disconnected but still
+/// callable" cannot be written. Attempts are numbered, so that a result that comes after a disconnect finds no one.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Connection<C> {
+    state: State<C>,
+    attempts: u64,
+}
+
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum State<C> {
+    Disconnected,
+    Connecting(Attempt),
+    Connected(C),
+    Failed(ConnectionErrorCode),
+    Disconnecting,
+}
+
+impl<C> Connection<C> {
+    /// DISCONNECTED, as every new store is.
+    pub(crate) const fn new() -> Self {
+        Self {
+            state: State::Disconnected,
+            attempts: 0,
+        }
+    }
+
+    /// What ConnectCustomKeyStore does: it starts an attempt, or changes nothing where one runs or has succeeded.
+    ///
+    /// # Errors
+    /// While FAILED (disconnect first) and DISCONNECTING.
+    pub(crate) fn connect(&mut self) -> Result<Connect, InvalidState> {
+        match self.state {
+            State::Disconnected => {
+                self.attempts += 1;
+                let attempt = Attempt(self.attempts);
+                self.state = State::Connecting(attempt);
+                Ok(Connect::Started(attempt))
+            }
+            State::Connecting(_) | State::Connected(_) => Ok(Connect::Unchanged),
+            State::Failed(_) | State::Disconnecting => Err(self.invalid()),
+        }
+    }
+
+    /// The attempt has reached the proxy.
+    ///
+    /// # Errors
+    /// Hands the client back, to be closed, if a disconnect has made the attempt stale.
+    pub(crate) fn connected(&mut self, attempt: Attempt, client: C) -> Result<(), C> {
+        if !self.runs(attempt) {
+            return Err(client);
+        }
+        self.state = State::Connected(client);
+        Ok(())
+    }
+
+    /// The attempt has failed; does nothing if a disconnect has made it stale.
+    pub(crate) fn failed(&mut self, attempt: Attempt, code: ConnectionErrorCode) {
+        if self.runs(attempt) {
+            self.state = State::Failed(code);
+        }
+    }
+
+    /// What DisconnectCustomKeyStore does: from here nobody gets the client. The caller drains what it is handed,
+    /// if anything, and then calls [`Connection::drained`].
+    ///
+    /// # Errors
+    /// While DISCONNECTED and DISCONNECTING.
+    pub(crate) fn disconnect(&mut self) -> Result<Option<C>, InvalidState> {
+        match std::mem::replace(&mut self.state, State::Disconnecting) {
+            State::Connected(client) => Ok(Some(client)),
+            State::Connecting(_) | State::Failed(_) => Ok(None),
+            State::Disconnecting => Err(self.invalid()),
+            State::Disconnected => {
+                self.state = State::Disconnected;
+                Err(self.invalid())
+            }
+        }
+    }
+
+    /// Every connection is closed and the transition has lasted long enough.
+    pub(crate) fn drained(&mut self) {
+        if matches!(self.state, State::Disconnecting) {
+            self.state = State::Disconnected;
+        }
+    }
+
+    /// Whether UpdateCustomKeyStore may change such properties now.
+    pub(crate) fn permit_update(&self, change: Change) -> Result<(), InvalidState> {
+        match (&self.state, change) {
+            (State::Disconnected, _)
+            | (State::Connected(_) | State::Failed(_), Change::NameCredentialOrUriPath) => Ok(()),
+            (State::Connected(_) | State::Failed(_), Change::Other)
+            | (State::Connecting(_) | State::Disconnecting, _) => Err(self.invalid()),
+        }
+    }
+
+    /// Whether DeleteCustomKeyStore may go on.
+    pub(crate) fn permit_delete(&self) -> Result<(), InvalidState> {
+        match self.state {
+            State::Disconnected => Ok(()),
+            State::Connecting(_)
+            | State::Connected(_)
+            | State::Failed(_)
+            | State::Disconnecting => Err(self.invalid()),
+        }
+    }
+
+    /// The client; `None` unless CONNECTED.
+    pub(crate) const fn client(&self) -> Option<&C> {
+        match &self.state {
+            State::Connected(client) => Some(client),
+            State::Disconnected
+            | State::Connecting(_)
+            | State::Failed(_)
+            | State::Disconnecting => None,
+        }
+    }
+
+    /// As [`Connection::client`], to be changed by an update.
+    pub(crate) const fn client_mut(&mut self) -> Option<&mut C> {
+        match &mut self.state {
+            State::Connected(client) => Some(client),
+            State::Disconnected
+            | State::Connecting(_)
+            | State::Failed(_)
+            | State::Disconnecting => None,
+        }
+    }
+
+    /// `ConnectionState`
+    pub(crate) const fn state(&self) -> ConnectionState {
+        match self.state {
+            State::Disconnected => ConnectionState::Disconnected,
+            State::Connecting(_) => ConnectionState::Connecting,
+            State::Connected(_) => ConnectionState::Connected,
+            State::Failed(_) => ConnectionState::Failed,
+            State::Disconnecting => ConnectionState::Disconnecting,
+        }
+    }
+
+    /// `ConnectionErrorCode`; `None` unless FAILED.
+    pub(crate) const fn error_code(&self) -> Option<ConnectionErrorCode> {
+        match self.state {
+            State::Failed(code) => Some(code),
+            State::Disconnected
+            | State::Connecting(_)
+            | State::Connected(_)
+            | State::Disconnecting => None,
+        }
+    }
+
+    fn runs(&self, attempt: Attempt) -> bool {
+        matches!(self.state, State::Connecting(current) if current == attempt)
+    }
+
+    const fn invalid(&self) -> InvalidState {
+        InvalidState(self.state())
+    }
+}
+
+/// Numbers an attempt to connect, per store.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) struct Attempt(u64);
+
+/// What a connect led to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Connect {
+    /// The caller runs this attempt and reports its result.
+    Started(Attempt),
+    /// The store is CONNECTING or CONNECTED already.
+    Unchanged,
+}
+
+/// Which properties an update changes.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Change {
+    /// Nothing but name, proxy credential and URI path.
+    NameCredentialOrUriPath,
+    /// Any other property.
+    Other,
+}
+
+/// The operation does not fit the state that the store is in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct InvalidState(pub(crate) ConnectionState);
+
+/// `ConnectionState`
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum ConnectionState {
+    Connected,
+    Connecting,
+    Failed,
+    Disconnected,
+    Disconnecting,
+}
+
+impl ConnectionState {
+    /// The word on the wire.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connected => "CONNECTED",
+            Self::Connecting => "CONNECTING",
+            Self::Failed => "FAILED",
+            Self::Disconnected => "DISCONNECTED",
+            Self::Disconnecting => "DISCONNECTING",
+        }
+    }
+}
+
+impl fmt::Display for ConnectionState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// `ConnectionErrorCode`: why the last attempt failed. These are the ones of a store that is reached through a
+/// public endpoint.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum ConnectionErrorCode {
+    InvalidCredentials,
+    XksProxyAccessDenied,
+    XksProxyInvalidConfiguration,
+    XksProxyInvalidResponse,
+    XksProxyInvalidTlsConfiguration,
+    XksProxyNotReachable,
+    XksProxyTimedOut,
+}
+
+impl ConnectionErrorCode {
+    /// The word on the wire.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidCredentials => "INVALID_CREDENTIALS",
+            Self::XksProxyAccessDenied => "XKS_PROXY_ACCESS_DENIED",
+            Self::XksProxyInvalidConfiguration => "XKS_PROXY_INVALID_CONFIGURATION",
+            Self::XksProxyInvalidResponse => "XKS_PROXY_INVALID_RESPONSE",
+            Self::XksProxyInvalidTlsConfiguration => "XKS_PROXY_INVALID_TLS_CONFIGURATION",
+            Self::XksProxyNotReachable => "XKS_PROXY_NOT_REACHABLE",
+            Self::XksProxyTimedOut => "XKS_PROXY_TIMED_OUT",
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -6,7 +6,8 @@
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::api::KmsError;
+use crate::actions::custom_key_store;
+use crate::api::{KmsError, parse};
 use crate::operation::Operation;
 use crate::simulator::{Caller, Simulator};
 
@@ -24,12 +25,32 @@ pub(crate) struct EmptyOutput {}
 /// EnableKey => { key::enable(simulator, caller, parse(body)?).await?; Ok(Body::default()) }
 /// ```
 pub(crate) async fn dispatch(
-    _simulator: &Simulator,
-    _caller: &Caller,
+    simulator: &Simulator,
+    caller: &Caller,
     operation: Operation,
-    _body: &[u8],
+    body: &[u8],
 ) -> Result<Body, KmsError> {
-    Err(not_built(operation))
+    match operation {
+        Operation::CreateCustomKeyStore => {
+            json(&custom_key_store::create(simulator, caller, parse(body)?).await?)
+        }
+        Operation::DescribeCustomKeyStores => {
+            json(&custom_key_store::describe(simulator, caller, parse(body)?).await?)
+        }
+        Operation::UpdateCustomKeyStore => {
+            json(&custom_key_store::update(simulator, caller, parse(body)?).await?)
+        }
+        Operation::ConnectCustomKeyStore => {
+            json(&custom_key_store::connect(simulator, caller, parse(body)?).await?)
+        }
+        Operation::DisconnectCustomKeyStore => {
+            json(&custom_key_store::disconnect(simulator, caller, parse(body)?).await?)
+        }
+        Operation::DeleteCustomKeyStore => {
+            json(&custom_key_store::delete(simulator, caller, parse(body)?).await?)
+        }
+        _ => Err(not_built(operation)),
+    }
 }
 
 /// Encodes an output; the buffer is large enough that no copy of a plaintext stays behind in a smaller one.

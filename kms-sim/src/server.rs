@@ -23,14 +23,20 @@ use crate::simulator::Simulator;
 /// Serves the KMS API on `listener` until `shutdown` completes and the requests in flight have ended.
 ///
 /// # Errors
-/// A certificate and key that do not fit together.
+/// A certificate and key that do not fit together, or authorities that cannot be read.
 pub async fn serve(
     listener: TcpListener,
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let tls = config.tls.as_ref().map(acceptor).transpose()?;
-    let simulator = Arc::new(Simulator::new(Arc::new(config)));
+    let simulator = Simulator::new(Arc::new(config)).map_err(|error| {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("the certificates for proxies cannot be used: {error}"),
+        )
+    })?;
+    let simulator = Arc::new(simulator);
     let (stop, stopped) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
