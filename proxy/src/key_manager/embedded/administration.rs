@@ -1,0 +1,411 @@
+//! Every change of keys and credentials: durable in the store first, then visible to requests, in one place for the
+//! admin socket and for commands that open the store themselves.
+//!
+//! The methods wait for the disk: a server calls them from threads that may block.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use ring::rand::{SecureRandom, SystemRandom};
+use time::OffsetDateTime;
+use xks_api::ids::{AccessKeyId, ExternalKeyId, SecretAccessKey, UriPathPrefix};
+use xks_api::message::KeyStatus;
+use zeroize::Zeroizing;
+
+use super::cipher::{KeyMaterial, VersionNumber, random_material};
+use super::credentials::{Credential, CredentialMap, Credentials};
+use super::info::{CredentialInfo, KeyInfo, NewCredential, timestamp};
+use super::keyring::{Key, Keyring, Keys};
+use super::record::{CredentialRecord, KeyRecord, Usages, VersionState};
+use super::root_key::{self, Derivation, RootKeyError, RootKeyId, RootKeySource};
+use super::store::{Change, Contents, Store, StoreError};
+
+/// What administers one embedded key manager.
+pub struct Administration {
+    state: Mutex<State>,
+    keyring: Arc<Keyring>,
+    credentials: Arc<Credentials>,
+}
+
+/// What one operation at a time has to itself.
+struct State {
+    store: Store,
+    root_key: RootKeySource,
+    listed_keys: ListedKeys,
+}
+
+/// Which external key stores list a key by its name: such a key is not deleted by accident.
+#[derive(Clone, Debug, Default)]
+pub enum ListedKeys {
+    /// There is no configuration that would say it.
+    #[default]
+    Unknown,
+    /// What the configuration says: a key, and one external key store that lists it.
+    Known(BTreeMap<ExternalKeyId, UriPathPrefix>),
+}
+
+/// Whether a key that is, or may be, listed by an external key store is deleted all the same.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Force {
+    /// It is refused.
+    No,
+    /// It is deleted.
+    Yes,
+}
+
+impl Administration {
+    pub(super) fn new(
+        store: Store,
+        root_key: RootKeySource,
+        keyring: Arc<Keyring>,
+        credentials: Arc<Credentials>,
+    ) -> Self {
+        let listed_keys = ListedKeys::default();
+        Self {
+            state: Mutex::new(State {
+                store,
+                root_key,
+                listed_keys,
+            }),
+            keyring,
+            credentials,
+        }
+    }
+
+    /// Says which keys the configuration lists, at the start and after each change of the configuration.
+    pub fn set_listed_keys(&self, listed_keys: ListedKeys) {
+        self.state().listed_keys = listed_keys;
+    }
+
+    /// Makes a key of fresh key material.
+    ///
+    /// # Errors
+    /// [`AdminError::KeyExists`]; what the store refuses.
+    pub fn create_key(&self, id: &ExternalKeyId, usages: Usages) -> Result<KeyInfo, AdminError> {
+        let material = random_material().map_err(StoreError::from)?;
+        self.import_key(id, usages, material)
+    }
+
+    /// Makes a key of key material that its owner brings.
+    ///
+    /// # Errors
+    /// [`AdminError::KeyExists`]; what the store refuses.
+    pub fn import_key(
+        &self,
+        id: &ExternalKeyId,
+        usages: Usages,
+        material: KeyMaterial,
+    ) -> Result<KeyInfo, AdminError> {
+        let mut state = self.state();
+        if self.keyring.key(id).is_some() {
+            return Err(AdminError::KeyExists(id.clone()));
+        }
+        let record = KeyRecord::new(usages, material, OffsetDateTime::now_utc());
+        self.put_key(&mut state.store, id, &record)
+    }
+
+    /// All keys, by id.
+    pub fn keys(&self) -> Vec<KeyInfo> {
+        let mut infos: Vec<_> = self
+            .keyring
+            .keys()
+            .iter()
+            .map(|(id, key)| key.info(id))
+            .collect();
+        infos.sort_by(|a, b| a.id.cmp(&b.id));
+        infos
+    }
+
+    /// One key.
+    ///
+    /// # Errors
+    /// [`AdminError::NoSuchKey`].
+    pub fn key(&self, id: &ExternalKeyId) -> Result<KeyInfo, AdminError> {
+        let key = self.keyring.key(id);
+        key.map(|key| key.info(id))
+            .ok_or_else(|| AdminError::NoSuchKey(id.clone()))
+    }
+
+    /// Enables or disables a key.
+    ///
+    /// # Errors
+    /// [`AdminError::NoSuchKey`]; what the store refuses.
+    pub fn set_key_status(
+        &self,
+        id: &ExternalKeyId,
+        status: KeyStatus,
+    ) -> Result<KeyInfo, AdminError> {
+        self.change_key(id, |record| {
+            record.status = status;
+            Ok(())
+        })
+    }
+
+    /// Adds a version of fresh key material, which encrypts from now on; the earlier versions decrypt.
+    ///
+    /// # Errors
+    /// [`AdminError::NoSuchKey`], [`AdminError::VersionsExhausted`]; what the store refuses.
+    pub fn rotate_key(&self, id: &ExternalKeyId) -> Result<KeyInfo, AdminError> {
+        self.change_key(id, |record| {
+            let material = random_material().map_err(StoreError::from)?;
+            match record.rotate(material, OffsetDateTime::now_utc()) {
+                true => Ok(()),
+                false => Err(AdminError::VersionsExhausted(id.clone())),
+            }
+        })
+    }
+
+    /// Retires an earlier version, or takes it into use again.
+    ///
+    /// # Errors
+    /// [`AdminError::NoSuchKey`], [`AdminError::NoSuchVersion`], [`AdminError::CurrentVersion`]; what the store refuses.
+    pub fn set_version_state(
+        &self,
+        id: &ExternalKeyId,
+        version: u32,
+        state: VersionState,
+    ) -> Result<KeyInfo, AdminError> {
+        self.change_key(id, |record| {
+            let number = VersionNumber::try_from(version).ok();
+            if number == Some(record.current_number()) {
+                return Err(AdminError::CurrentVersion(id.clone(), version));
+            }
+            let earlier = number.and_then(|number| record.earlier.get_mut(number.index()));
+            earlier
+                .ok_or_else(|| AdminError::NoSuchVersion(id.clone(), version))?
+                .state = state;
+            Ok(())
+        })
+    }
+
+    /// Deletes a key with all its versions: what it encrypted cannot be decrypted any more.
+    ///
+    /// # Errors
+    /// [`AdminError::NoSuchKey`]; without force [`AdminError::KeyIsListed`] and [`AdminError::ListsUnknown`]; what the
+    /// store refuses.
+    pub fn delete_key(&self, id: &ExternalKeyId, force: Force) -> Result<(), AdminError> {
+        let mut state = self.state();
+        if self.keyring.key(id).is_none() {
+            return Err(AdminError::NoSuchKey(id.clone()));
+        }
+        match (&state.listed_keys, force) {
+            (_, Force::Yes) => {}
+            (ListedKeys::Unknown, Force::No) => return Err(AdminError::ListsUnknown(id.clone())),
+            (ListedKeys::Known(lists), Force::No) => {
+                if let Some(prefix) = lists.get(id) {
+                    return Err(AdminError::KeyIsListed(id.clone(), prefix.clone()));
+                }
+            }
+        }
+        state.store.commit(&[Change::RemoveKey(id)])?;
+        let mut keys = Keys::clone(&self.keyring.keys());
+        keys.remove(id);
+        self.keyring.replace(keys);
+        Ok(())
+    }
+
+    /// Makes a credential for an external key store; a store may have any number of them.
+    ///
+    /// # Errors
+    /// What the store refuses.
+    //= xks §Credentials rotation R35
+    pub fn create_credential(
+        &self,
+        uri_path_prefix: &UriPathPrefix,
+    ) -> Result<NewCredential, AdminError> {
+        let mut state = self.state();
+        let access_key_id = random_access_key_id()?;
+        let record = CredentialRecord {
+            uri_path_prefix: uri_path_prefix.clone(),
+            secret: random_secret()?,
+            created: OffsetDateTime::now_utc(),
+        };
+        let new = NewCredential {
+            uri_path_prefix: uri_path_prefix.clone(),
+            access_key_id: access_key_id.clone(),
+            secret: record.secret.clone(),
+        };
+        let change = Change::PutCredential(&access_key_id, &record);
+        state.store.commit(&[change])?;
+        let mut credentials = CredentialMap::clone(&self.credentials.snapshot());
+        credentials.insert(access_key_id, Arc::new(Credential::from(record)));
+        self.credentials.replace(credentials);
+        Ok(new)
+    }
+
+    /// All credentials, by access key id.
+    pub fn credentials(&self) -> Vec<CredentialInfo> {
+        let info = |(id, credential): (&AccessKeyId, &Arc<Credential>)| CredentialInfo {
+            access_key_id: id.to_string(),
+            uri_path_prefix: credential.uri_path_prefix.to_string(),
+            created: timestamp(credential.created),
+        };
+        let mut infos: Vec<_> = self.credentials.snapshot().iter().map(info).collect();
+        infos.sort_by(|a, b| a.access_key_id.cmp(&b.access_key_id));
+        infos
+    }
+
+    /// Takes a credential out of use.
+    ///
+    /// # Errors
+    /// [`AdminError::NoSuchCredential`]; what the store refuses.
+    pub fn revoke_credential(&self, id: &AccessKeyId) -> Result<(), AdminError> {
+        let mut state = self.state();
+        let mut credentials = CredentialMap::clone(&self.credentials.snapshot());
+        if credentials.remove(id).is_none() {
+            return Err(AdminError::NoSuchCredential(id.clone()));
+        }
+        state.store.commit(&[Change::RemoveCredential(id)])?;
+        self.credentials.replace(credentials);
+        Ok(())
+    }
+
+    /// Wraps the whole store under another root key, all or nothing; keys and credentials stay what they are.
+    ///
+    /// Without `to`, a root key file of ours is replaced. With it, the new root key comes from there, a file of ours
+    /// being created where there is none, and the configuration has to name it before the next start.
+    ///
+    /// # Errors
+    /// [`AdminError::ForeignRootKey`], [`AdminError::SameRootKey`], [`AdminError::RootKey`]; what the store refuses.
+    pub fn rotate_root_key(&self, to: Option<RootKeySource>) -> Result<RootKeyId, AdminError> {
+        let mut state = self.state();
+        let State {
+            store, root_key, ..
+        } = &mut *state;
+        match (to, &*root_key) {
+            (Some(source), _) => {
+                let (key, derivation) = source.create()?;
+                if key.id() == store.root_key_id() {
+                    return Err(AdminError::SameRootKey(key.id()));
+                }
+                store.rewrap(&key, derivation)?;
+                *root_key = source;
+            }
+            (None, RootKeySource::File(path)) => {
+                root_key::replace_key_file(path, |key| store.rewrap(key, Derivation::Raw))?
+            }
+            (None, RootKeySource::Credential(path) | RootKeySource::Passphrase(path)) => {
+                return Err(AdminError::ForeignRootKey(path.clone()));
+            }
+        }
+        Ok(store.root_key_id())
+    }
+
+    fn change_key(
+        &self,
+        id: &ExternalKeyId,
+        change: impl FnOnce(&mut KeyRecord) -> Result<(), AdminError>,
+    ) -> Result<KeyInfo, AdminError> {
+        let mut state = self.state();
+        let record = state.store.key(id)?;
+        let mut record = record.ok_or_else(|| AdminError::NoSuchKey(id.clone()))?;
+        change(&mut record)?;
+        self.put_key(&mut state.store, id, &record)
+    }
+
+    fn put_key(
+        &self,
+        store: &mut Store,
+        id: &ExternalKeyId,
+        record: &KeyRecord,
+    ) -> Result<KeyInfo, AdminError> {
+        store.commit(&[Change::PutKey(id, record)])?;
+        let key = Arc::new(Key::new(record));
+        let info = key.info(id);
+        let mut keys = Keys::clone(&self.keyring.keys());
+        keys.insert(id.clone(), key);
+        self.keyring.replace(keys);
+        Ok(info)
+    }
+
+    /// An operation that panicked left the store at its last commit, which is where the next one starts.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keys and credentials as requests read them.
+pub(super) fn in_memory(contents: Contents) -> (Keys, CredentialMap) {
+    let keys = contents.keys.into_iter();
+    let credentials = contents.credentials.into_iter();
+    (
+        keys.map(|(id, record)| (id, Arc::new(Key::new(&record))))
+            .collect(),
+        credentials
+            .map(|(id, record)| (id, Arc::new(Credential::from(record))))
+            .collect(),
+    )
+}
+
+/// 26 characters of `A–Z 2–7`, 130 random bits: never made twice.
+//= xks §Appendix A R42
+fn random_access_key_id() -> Result<AccessKeyId, StoreError> {
+    let mut random = [0; 26];
+    SystemRandom::new().fill(&mut random)?;
+    let letter = |byte: u8| match byte & 31 {
+        letter @ 0..26 => char::from(b'A' + letter),
+        digit => char::from(b'2' + (digit - 26)),
+    };
+    let text: String = random.into_iter().map(letter).collect();
+    Ok(AccessKeyId::try_from(&*text).expect("26 characters of A-Z 2-7"))
+}
+
+/// 43 characters of base64: 256 random bits.
+//= xks §Appendix A R42
+fn random_secret() -> Result<SecretAccessKey, StoreError> {
+    let random = random_material()?;
+    let text = Zeroizing::new(STANDARD_NO_PAD.encode(*random));
+    Ok(SecretAccessKey::try_from(&**text).expect("43 characters of base64"))
+}
+
+/// Why an administrator's command was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// Nothing to change.
+    #[error("there is no key {0}: `xks-proxy key list` shows all keys")]
+    NoSuchKey(ExternalKeyId),
+    /// Keys are never replaced.
+    #[error("there is a key {0} already; it stays as it is")]
+    KeyExists(ExternalKeyId),
+    /// Deleting it would break an external key store.
+    #[error(
+        "the key {0} is listed by the external key store {1}: take it out of the configuration first, or use --force"
+    )]
+    KeyIsListed(ExternalKeyId, UriPathPrefix),
+    /// Nobody knows whether deleting it would break an external key store.
+    #[error(
+        "without a configuration it is not known whether an external key store lists the key {0}: \
+         give --config FILE, or use --force"
+    )]
+    ListsUnknown(ExternalKeyId),
+    /// Nothing to change.
+    #[error("the key {0} has no version {1}: `xks-proxy key show {0}` shows its versions")]
+    NoSuchVersion(ExternalKeyId, u32),
+    /// A key always has a version that encrypts.
+    #[error("version {1} of the key {0} is the current one: run `xks-proxy key rotate {0}` first")]
+    CurrentVersion(ExternalKeyId, u32),
+    /// A version number has 24 bits.
+    #[error("the key {0} has as many versions as a key can have")]
+    VersionsExhausted(ExternalKeyId),
+    /// Nothing to change.
+    #[error("there is no credential {0} in the store: `xks-proxy credential list` shows all")]
+    NoSuchCredential(AccessKeyId),
+    /// Only whoever gave the root key can give another.
+    #[error(
+        "the root key comes from {}, which is not ours to replace: name the new one with --new-root-key, \
+         --new-credential or --new-passphrase", .0.display()
+    )]
+    ForeignRootKey(PathBuf),
+    /// Nothing would change.
+    #[error("the new root key {0} is the one that the store is wrapped under")]
+    SameRootKey(RootKeyId),
+    /// The store did not do it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no root key to do it with.
+    #[error(transparent)]
+    RootKey(#[from] RootKeyError),
+}

@@ -1,0 +1,258 @@
+//! What the store keeps of a key and of a credential, as values and as the bytes that are wrapped.
+//!
+//! The bytes hold secrets: they live in buffers that are wiped and never grow. Wrapping is `store`'s.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use xks_api::ids::{SecretAccessKey, UriPathPrefix};
+use xks_api::message::{KeyStatus, KeyUsage};
+use zeroize::Zeroizing;
+
+use super::cipher::{KeyMaterial, VersionNumber};
+
+/// A key with all its versions.
+pub(crate) struct KeyRecord {
+    pub(crate) usages: Usages,
+    pub(crate) status: KeyStatus,
+    pub(crate) created: OffsetDateTime,
+    /// Versions 1, 2, … before the current one.
+    pub(crate) earlier: Vec<VersionRecord>,
+    pub(crate) current: VersionRecord,
+}
+
+/// A version of a key. The material of a retired one stays in the store, so that retiring can be undone.
+pub(crate) struct VersionRecord {
+    pub(crate) state: VersionState,
+    pub(crate) created: OffsetDateTime,
+    pub(crate) material: KeyMaterial,
+}
+
+/// Whether a version decrypts.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum VersionState {
+    /// It does.
+    Usable,
+    /// What it encrypted is answered with InvalidStateException.
+    Retired,
+}
+
+impl KeyRecord {
+    /// A new key of one version.
+    pub(crate) fn new(usages: Usages, material: KeyMaterial, now: OffsetDateTime) -> Self {
+        Self {
+            usages,
+            status: KeyStatus::Enabled,
+            created: now,
+            earlier: Vec::new(),
+            current: VersionRecord::new(material, now),
+        }
+    }
+
+    /// The number of the current version.
+    pub(crate) fn current_number(&self) -> VersionNumber {
+        VersionNumber::of_index(self.earlier.len())
+            .expect("`decode` and `rotate` bound the number of versions")
+    }
+
+    /// Makes `material` the current version; `false` if three bytes can number no more versions.
+    pub(crate) fn rotate(&mut self, material: KeyMaterial, now: OffsetDateTime) -> bool {
+        if VersionNumber::of_index(self.earlier.len() + 1).is_none() {
+            return false;
+        }
+        let current = VersionRecord::new(material, now);
+        self.earlier
+            .push(std::mem::replace(&mut self.current, current));
+        true
+    }
+
+    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let len = 3 + 8 + (self.earlier.len() + 1) * VERSION_LEN;
+        let mut bytes = Zeroizing::new(Vec::with_capacity(len));
+        let status = match self.status {
+            KeyStatus::Enabled => 1,
+            KeyStatus::Disabled => 2,
+        };
+        bytes.extend_from_slice(&[RECORD_FORMAT, self.usages.to_bits(), status]);
+        bytes.extend_from_slice(&self.created.unix_timestamp().to_be_bytes());
+        for version in self.earlier.iter().chain([&self.current]) {
+            bytes.push(match version.state {
+                VersionState::Usable => 1,
+                VersionState::Retired => 2,
+            });
+            bytes.extend_from_slice(&version.created.unix_timestamp().to_be_bytes());
+            bytes.extend_from_slice(&*version.material);
+        }
+        debug_assert_eq!(bytes.len(), len);
+        bytes
+    }
+
+    /// `None` for bytes that [`encode`](Self::encode) did not make.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut input = Input(bytes);
+        let [RECORD_FORMAT, usages, status] = input.take()? else {
+            return None;
+        };
+        let created = input.time()?;
+        let mut versions = Vec::with_capacity(input.0.len() / VERSION_LEN);
+        while !input.0.is_empty() {
+            let [state] = input.take()?;
+            versions.push(VersionRecord {
+                state: match state {
+                    1 => VersionState::Usable,
+                    2 => VersionState::Retired,
+                    _ => return None,
+                },
+                created: input.time()?,
+                material: Zeroizing::new(input.take()?),
+            });
+        }
+        VersionNumber::of_index(versions.len())?;
+        Some(Self {
+            usages: Usages::from_bits(usages)?,
+            status: match status {
+                1 => KeyStatus::Enabled,
+                2 => KeyStatus::Disabled,
+                _ => return None,
+            },
+            created,
+            current: versions.pop()?,
+            earlier: versions,
+        })
+    }
+}
+
+impl VersionRecord {
+    pub(crate) fn new(material: KeyMaterial, now: OffsetDateTime) -> Self {
+        Self {
+            state: VersionState::Usable,
+            created: now,
+            material,
+        }
+    }
+}
+
+/// A credential of one external key store.
+pub(crate) struct CredentialRecord {
+    pub(crate) uri_path_prefix: UriPathPrefix,
+    pub(crate) secret: SecretAccessKey,
+    pub(crate) created: OffsetDateTime,
+}
+
+impl CredentialRecord {
+    pub(crate) fn encode(&self) -> Zeroizing<Vec<u8>> {
+        let (prefix, secret) = (self.uri_path_prefix.as_str(), self.secret.expose());
+        let len = |text: &str| u8::try_from(text.len()).expect("bounded by its type");
+        let mut bytes = Zeroizing::new(Vec::with_capacity(10 + prefix.len() + secret.len()));
+        bytes.push(RECORD_FORMAT);
+        bytes.extend_from_slice(&self.created.unix_timestamp().to_be_bytes());
+        bytes.push(len(prefix));
+        bytes.extend_from_slice(prefix.as_bytes());
+        bytes.extend_from_slice(secret.as_bytes());
+        bytes
+    }
+
+    /// `None` for bytes that [`encode`](Self::encode) did not make.
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut input = Input(bytes);
+        let [RECORD_FORMAT] = input.take()? else {
+            return None;
+        };
+        let created = input.time()?;
+        let [prefix_len] = input.take()?;
+        let (prefix, secret) = input.0.split_at_checked(usize::from(prefix_len))?;
+        Some(Self {
+            uri_path_prefix: std::str::from_utf8(prefix).ok()?.try_into().ok()?,
+            secret: std::str::from_utf8(secret).ok()?.try_into().ok()?,
+            created,
+        })
+    }
+}
+
+/// Bytes not read yet.
+struct Input<'a>(&'a [u8]);
+
+impl Input<'_> {
+    fn take<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (taken, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(*taken)
+    }
+
+    fn time(&mut self) -> Option<OffsetDateTime> {
+        OffsetDateTime::from_unix_timestamp(i64::from_be_bytes(self.take()?)).ok()
+    }
+}
+
+/// What a key may be used for: `ENCRYPT`, `DECRYPT`, both or neither.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Usages {
+    /// Neither: the key is there, and refuses both operations.
+    None,
+    /// `ENCRYPT`
+    Encrypt,
+    /// `DECRYPT`
+    Decrypt,
+    /// `ENCRYPT,DECRYPT`, what KMS asks of a key.
+    EncryptDecrypt,
+}
+
+impl Usages {
+    /// In the protocol's words.
+    pub fn as_slice(self) -> &'static [KeyUsage] {
+        static ENCRYPT: [KeyUsage; 1] = [KeyUsage::Encrypt];
+        static DECRYPT: [KeyUsage; 1] = [KeyUsage::Decrypt];
+        static ENCRYPT_DECRYPT: [KeyUsage; 2] = [KeyUsage::Encrypt, KeyUsage::Decrypt];
+        match self {
+            Self::None => &[],
+            Self::Encrypt => &ENCRYPT,
+            Self::Decrypt => &DECRYPT,
+            Self::EncryptDecrypt => &ENCRYPT_DECRYPT,
+        }
+    }
+
+    fn to_bits(self) -> u8 {
+        match self {
+            Self::None => 0,
+            Self::Encrypt => 1,
+            Self::Decrypt => 2,
+            Self::EncryptDecrypt => 3,
+        }
+    }
+
+    fn from_bits(bits: u8) -> Option<Self> {
+        [
+            Self::None,
+            Self::Encrypt,
+            Self::Decrypt,
+            Self::EncryptDecrypt,
+        ]
+        .into_iter()
+        .find(|usages| usages.to_bits() == bits)
+    }
+}
+
+impl FromStr for Usages {
+    type Err = InvalidUsages;
+
+    /// `ENCRYPT`, `DECRYPT`, both with a comma between them in either order, or `NONE`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "NONE" => Ok(Self::None),
+            "ENCRYPT" => Ok(Self::Encrypt),
+            "DECRYPT" => Ok(Self::Decrypt),
+            "ENCRYPT,DECRYPT" | "DECRYPT,ENCRYPT" => Ok(Self::EncryptDecrypt),
+            _ => Err(InvalidUsages),
+        }
+    }
+}
+
+/// The text names no usages.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("key usage is ENCRYPT, DECRYPT, ENCRYPT,DECRYPT or NONE")]
+pub struct InvalidUsages;
+
+const RECORD_FORMAT: u8 = 1;
+const VERSION_LEN: usize = 1 + 8 + 32;

@@ -1,0 +1,371 @@
+//! The root key that wraps everything in the store: where it comes from, and how it is checked and created.
+//!
+//! A file of ours has mode 0600 and this process's owner. What the platform mounts (a systemd credential, a mounted
+//! secret) is protected by the platform. A passphrase becomes a key through argon2id.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroizing;
+
+use super::durable;
+use super::store::StoreError;
+
+/// Where the root key comes from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RootKeySource {
+    /// A file of 32 bytes with mode 0600, which `init` creates and `root-key rotate` replaces.
+    File(PathBuf),
+    /// A file of 32 bytes that the platform gives, such as a systemd credential; never written.
+    Credential(PathBuf),
+    /// A file whose text is a passphrase, itself given by the platform or with mode 0600; never written.
+    Passphrase(PathBuf),
+}
+
+impl RootKeySource {
+    /// The file that is read.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::File(path) | Self::Credential(path) | Self::Passphrase(path) => path,
+        }
+    }
+
+    /// Reads the root key of a store that has this derivation, and was wrapped last under the key named `expected`.
+    ///
+    /// What an interrupted rotation left is put in order: the store says whether it came to pass.
+    pub(crate) fn load(
+        &self,
+        derivation: &Derivation,
+        expected: RootKeyId,
+    ) -> Result<RootKey, RootKeyError> {
+        match (self, derivation) {
+            (Self::File(path), Derivation::Raw) => {
+                let next = next_key_path(path);
+                match read_key_file(&next) {
+                    Ok(key) if key.id() == expected => {
+                        durable::rename(&next, path).map_err(|e| RootKeyError::io(path, e))?;
+                        return Ok(key);
+                    }
+                    Ok(_) | Err(RootKeyError::Missing { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+                let key = read_key_file(path)?;
+                if key.id() == expected {
+                    durable::remove(&next).map_err(|e| RootKeyError::io(&next, e))?;
+                }
+                Ok(key)
+            }
+            (Self::Credential(path), Derivation::Raw) => read_key(path, &Protection::Platform),
+            (Self::Passphrase(path), Derivation::Argon2id(argon2id)) => {
+                argon2id.derive(&read_passphrase(path)?)
+            }
+            (Self::File(_) | Self::Credential(_), Derivation::Argon2id(_)) => {
+                Err(RootKeyError::StoreHasPassphrase)
+            }
+            (Self::Passphrase(_), Derivation::Raw) => Err(RootKeyError::StoreHasKeyFile),
+        }
+    }
+
+    /// The root key of a new store: created where that is possible, else what is there.
+    ///
+    /// A key file that is there already is used: somebody put it there, or an `init` was interrupted.
+    pub(crate) fn create(&self) -> Result<(RootKey, Derivation), RootKeyError> {
+        match self {
+            Self::File(path) => {
+                if !path.try_exists().map_err(|e| RootKeyError::io(path, e))? {
+                    write_key_file(path, &RootKey::random()?)?;
+                }
+                Ok((read_key_file(path)?, Derivation::Raw))
+            }
+            Self::Credential(path) => Ok((read_key(path, &Protection::Platform)?, Derivation::Raw)),
+            Self::Passphrase(path) => {
+                let passphrase = read_passphrase(path)?;
+                if passphrase.len() < MIN_PASSPHRASE_LEN {
+                    return Err(RootKeyError::ShortPassphrase { path: path.clone() });
+                }
+                let argon2id = Argon2id::random()?;
+                let key = argon2id.derive(&passphrase)?;
+                Ok((key, Derivation::Argon2id(argon2id)))
+            }
+        }
+    }
+}
+
+/// 32 bytes that wrap a store: wiped on drop, never printed.
+pub(crate) struct RootKey(Zeroizing<[u8; KEY_LEN]>);
+
+impl RootKey {
+    pub(crate) fn random() -> Result<Self, RootKeyError> {
+        let mut key = Zeroizing::new([0; KEY_LEN]);
+        SystemRandom::new()
+            .fill(&mut *key)
+            .map_err(|_| RootKeyError::NoRandomBytes)?;
+        Ok(Self(key))
+    }
+
+    pub(crate) fn expose(&self) -> &[u8; KEY_LEN] {
+        &self.0
+    }
+
+    /// Tells root keys apart, and reveals nothing of them.
+    pub(crate) fn id(&self) -> RootKeyId {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &*self.0);
+        let tag = hmac::sign(&key, b"xks-proxy root key id");
+        let id = tag.as_ref().first_chunk().expect("32 bytes: HMAC-SHA-256");
+        RootKeyId(*id)
+    }
+}
+
+/// A name for a root key that anyone may see.
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub struct RootKeyId(pub(crate) [u8; 8]);
+
+impl fmt::Display for RootKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for RootKeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// How the root key of a store comes from what the source gives.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Derivation {
+    /// The bytes are the key.
+    Raw,
+    /// They are a passphrase.
+    Argon2id(Argon2id),
+}
+
+/// argon2id with its parameters and salt.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Argon2id {
+    pub(crate) memory_kib: u32,
+    pub(crate) passes: u32,
+    pub(crate) lanes: u32,
+    pub(crate) salt: [u8; 16],
+}
+
+impl Argon2id {
+    /// The second recommended choice of RFC 9106: 64 MiB, 3 passes, 4 lanes.
+    pub(crate) fn random() -> Result<Self, RootKeyError> {
+        let mut salt = [0; 16];
+        SystemRandom::new()
+            .fill(&mut salt)
+            .map_err(|_| RootKeyError::NoRandomBytes)?;
+        Ok(Self {
+            memory_kib: 64 * 1024,
+            passes: 3,
+            lanes: 4,
+            salt,
+        })
+    }
+
+    /// # Errors
+    /// Parameters that argon2 does not have, or that would take this process's memory or hours of its time: they are
+    /// read from a file before anything vouches for it.
+    pub(crate) fn derive(&self, passphrase: &[u8]) -> Result<RootKey, RootKeyError> {
+        if self.memory_kib > 1024 * 1024 || self.passes > 64 || self.lanes > 64 {
+            return Err(RootKeyError::Argon2Parameters);
+        }
+        let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(KEY_LEN))
+            .map_err(|_| RootKeyError::Argon2Parameters)?;
+        let mut key = Zeroizing::new([0; KEY_LEN]);
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+            .hash_password_into(passphrase, &self.salt, &mut *key)
+            .map_err(|_| RootKeyError::Argon2Parameters)?;
+        Ok(RootKey(key))
+    }
+}
+
+/// Who vouches for a secret file.
+enum Protection {
+    /// Its mode is 0600 or 0400, its owner this process's.
+    Owner,
+    /// It is not for everyone, and its owner is root or this process's.
+    Platform,
+}
+
+/// Writes a root key to a new file, whole or not at all.
+fn write_key_file(path: &Path, key: &RootKey) -> Result<(), RootKeyError> {
+    durable::create(path, key.expose()).map_err(|e| RootKeyError::io(path, e))
+}
+
+/// Replaces a key file by one with a new key, after `rewrap` has made everything depend on the new key.
+///
+/// Both keys are on disk until `rewrap` is done, and whichever the store names is found by [`RootKeySource::load`].
+pub(crate) fn replace_key_file(
+    path: &Path,
+    rewrap: impl FnOnce(&RootKey) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let next = next_key_path(path);
+    let io = |e| RootKeyError::io(&next, e);
+    durable::remove(&next).map_err(io)?;
+    let key = RootKey::random()?;
+    write_key_file(&next, &key)?;
+    rewrap(&key)?;
+    durable::rename(&next, path).map_err(io)?;
+    Ok(())
+}
+
+/// Where a rotation keeps the next key until the store is wrapped under it.
+fn next_key_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".next");
+    name.into()
+}
+
+/// Reads a file of 32 bytes under our own rules for secret files: a key to import, a backup key.
+pub(crate) fn read_key_file(path: &Path) -> Result<RootKey, RootKeyError> {
+    read_key(path, &Protection::Owner)
+}
+
+fn read_key(path: &Path, protection: &Protection) -> Result<RootKey, RootKeyError> {
+    let mut file = open_secret(path, protection)?;
+    let mut bytes = Zeroizing::new([0; KEY_LEN + 1]);
+    let mut len = 0;
+    while let Some(rest) = bytes.get_mut(len..).filter(|rest| !rest.is_empty()) {
+        match file.read(rest).map_err(|e| RootKeyError::io(path, e))? {
+            0 => break,
+            read => len += read,
+        }
+    }
+    if len != KEY_LEN {
+        return Err(RootKeyError::Length { path: path.into() });
+    }
+    let mut key = Zeroizing::new([0; KEY_LEN]);
+    key.copy_from_slice(bytes.get(..KEY_LEN).expect("one byte longer"));
+    Ok(RootKey(key))
+}
+
+/// The text of a file without the line end that editors add.
+pub(crate) fn read_passphrase(path: &Path) -> Result<Zeroizing<Vec<u8>>, RootKeyError> {
+    let mut text = Zeroizing::new(Vec::with_capacity(MAX_PASSPHRASE_LEN + 1));
+    let limit = u64::try_from(MAX_PASSPHRASE_LEN + 1).expect("small");
+    open_secret(path, &Protection::Platform)?
+        .take(limit)
+        .read_to_end(&mut text)
+        .map_err(|e| RootKeyError::io(path, e))?;
+    while text
+        .last()
+        .is_some_and(|byte| matches!(byte, b'\n' | b'\r'))
+    {
+        text.pop();
+    }
+    if text.is_empty() || text.len() > MAX_PASSPHRASE_LEN {
+        return Err(RootKeyError::PassphraseLength { path: path.into() });
+    }
+    Ok(text)
+}
+
+fn open_secret(path: &Path, protection: &Protection) -> Result<File, RootKeyError> {
+    let file = File::open(path).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => RootKeyError::Missing { path: path.into() },
+        _ => RootKeyError::io(path, e),
+    })?;
+    let metadata = file.metadata().map_err(|e| RootKeyError::io(path, e))?;
+    let own = rustix::process::geteuid().as_raw();
+    let (forbidden, owner_ok) = match protection {
+        Protection::Owner => (0o177, metadata.uid() == own),
+        Protection::Platform => (0o007, metadata.uid() == own || metadata.uid() == 0),
+    };
+    if !owner_ok {
+        return Err(RootKeyError::Owner {
+            path: path.into(),
+            found: metadata.uid(),
+            expected: own,
+        });
+    }
+    if metadata.is_file() && metadata.mode() & forbidden != 0 {
+        return Err(RootKeyError::Mode {
+            path: path.into(),
+            found: metadata.mode() & 0o7777,
+        });
+    }
+    Ok(file)
+}
+
+/// Why there is no root key.
+#[derive(Debug, thiserror::Error)]
+pub enum RootKeyError {
+    /// The file is not there.
+    #[error(
+        "the root key file {} does not exist: bring it back from where you keep it; without it nothing \
+         in the store can be read", path.display()
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    Missing { path: PathBuf },
+    /// The file can be read by others.
+    #[error(
+        "{} holds a secret and has mode {found:04o}, expected 0600: run `chmod 600 {}`, and replace the \
+         secret if others may have read it", path.display(), path.display()
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    Mode { path: PathBuf, found: u32 },
+    /// The file is another user's.
+    #[error(
+        "{} belongs to user id {found}, expected {expected}, as whom this process runs: change the owner \
+         or run as that user", path.display()
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    Owner {
+        path: PathBuf,
+        found: u32,
+        expected: u32,
+    },
+    /// The file is no key.
+    #[error("{} does not hold exactly 32 bytes, so it is no key", path.display())]
+    #[expect(missing_docs, reason = "the message says it")]
+    Length { path: PathBuf },
+    /// The file is no passphrase.
+    #[error("{} is empty or longer than 1,024 bytes, so it is no passphrase", path.display())]
+    #[expect(missing_docs, reason = "the message says it")]
+    PassphraseLength { path: PathBuf },
+    /// The passphrase can be guessed.
+    #[error("the passphrase in {} has fewer than 16 characters: choose a longer one", path.display())]
+    #[expect(missing_docs, reason = "the message says it")]
+    ShortPassphrase { path: PathBuf },
+    /// The store wants a passphrase.
+    #[error(
+        "the store's root key comes from a passphrase, but a root key file is configured: configure the passphrase"
+    )]
+    StoreHasPassphrase,
+    /// The store wants a key.
+    #[error(
+        "the store's root key is a file of 32 bytes, but a passphrase is configured: configure the file"
+    )]
+    StoreHasKeyFile,
+    /// The parameters of argon2id are out of bounds.
+    #[error("the store names parameters for argon2id that no store of ours has: it is damaged")]
+    Argon2Parameters,
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes")]
+    NoRandomBytes,
+    /// The file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    #[expect(missing_docs, reason = "the message says it")]
+    Io { path: PathBuf, source: io::Error },
+}
+
+impl RootKeyError {
+    fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io {
+            path: path.into(),
+            source,
+        }
+    }
+}
+
+const KEY_LEN: usize = 32;
+const MIN_PASSPHRASE_LEN: usize = 16;
+const MAX_PASSPHRASE_LEN: usize = 1024;

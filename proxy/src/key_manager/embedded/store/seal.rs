@@ -1,0 +1,115 @@
+//! The keys that a root key gives a store, and the records that they wrap.
+//!
+//! A record is `nonce 12 ‖ AES-256-GCM(record) ‖ tag 16`, its kind, store and name in the AAD, so that no record can
+//! stand for another. Usage, status and retirement are inside, so that editing the file cannot enable a key.
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::error::Unspecified;
+use ring::hkdf;
+use ring::hmac;
+use ring::rand::{SecureRandom, SystemRandom};
+use zeroize::Zeroizing;
+
+use super::super::root_key::RootKey;
+
+/// Tells stores apart; random.
+pub(crate) type StoreId = [u8; 16];
+
+/// What a record is of.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    Key,
+    Credential,
+    /// The key of the MAC on the generation file: it outlives a change of the root key.
+    GenerationKey,
+}
+
+impl Kind {
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Key => 1,
+            Self::Credential => 2,
+            Self::GenerationKey => 3,
+        }
+    }
+}
+
+/// The working keys of one store under one root key.
+pub(crate) struct StoreKeys {
+    store_id: StoreId,
+    wrap: LessSafeKey,
+    mac: hmac::Key,
+}
+
+impl StoreKeys {
+    pub(crate) fn derive(root_key: &RootKey, store_id: StoreId) -> Self {
+        let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, &store_id).extract(root_key.expose());
+        let wrap = prk.expand(&[b"xks-proxy store wrap"], &AES_256_GCM);
+        let mac = prk.expand(&[b"xks-proxy store mac"], hmac::HMAC_SHA256);
+        Self {
+            store_id,
+            wrap: LessSafeKey::new(UnboundKey::from(wrap.expect("32 bytes of at most 8,160"))),
+            mac: hmac::Key::from(mac.expect("32 bytes of at most 8,160")),
+        }
+    }
+
+    pub(crate) fn store_id(&self) -> StoreId {
+        self.store_id
+    }
+
+    pub(crate) fn mac(&self) -> &hmac::Key {
+        &self.mac
+    }
+
+    /// Wraps a record. The number of records ever wrapped under one root key stays far below 2³², what random nonces
+    /// allow.
+    pub(crate) fn seal(
+        &self,
+        kind: Kind,
+        name: &str,
+        record: &[u8],
+    ) -> Result<Vec<u8>, Unspecified> {
+        let mut nonce = [0; NONCE_LEN];
+        SystemRandom::new().fill(&mut nonce)?;
+        let mut sealed = Vec::with_capacity(NONCE_LEN + record.len() + AES_256_GCM.tag_len());
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(record);
+        let (_, in_out) = sealed.split_at_mut(NONCE_LEN);
+        let tag = self.wrap.seal_in_place_separate_tag(
+            Nonce::assume_unique_for_key(nonce),
+            self.aad(kind, name),
+            in_out,
+        )?;
+        sealed.extend_from_slice(tag.as_ref());
+        Ok(sealed)
+    }
+
+    /// Unwraps a record.
+    pub(crate) fn open(
+        &self,
+        kind: Kind,
+        name: &str,
+        sealed: &[u8],
+    ) -> Result<Zeroizing<Vec<u8>>, Unspecified> {
+        let (nonce, sealed) = sealed.split_first_chunk().ok_or(Unspecified)?;
+        let mut record = Zeroizing::new(sealed.to_vec());
+        let len = self
+            .wrap
+            .open_in_place(
+                Nonce::assume_unique_for_key(*nonce),
+                self.aad(kind, name),
+                &mut record,
+            )?
+            .len();
+        record.truncate(len);
+        Ok(record)
+    }
+
+    /// Format, kind, store, name: every part but the last has a fixed length.
+    fn aad(&self, kind: Kind, name: &str) -> Aad<Vec<u8>> {
+        let prefix = [RECORD_AAD_FORMAT, kind.number()];
+        Aad::from([&prefix[..], &self.store_id, name.as_bytes()].concat())
+    }
+}
+
+const RECORD_AAD_FORMAT: u8 = 1;

@@ -1,0 +1,6 @@
+//! One suite for any key manager, written against the `KeyManager` trait alone.
+//!
+//! A backend is a [`Backend`]: keys prepared under known ids. `suite!` runs every test for it under its own name.
+
+mod embedded;
+mod suite;
