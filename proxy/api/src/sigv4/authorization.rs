@@ -5,7 +5,7 @@ use std::str;
 use ring::hmac;
 
 use super::region::is_region;
-use super::{Reason, SignedRequest, canonical, signing_key};
+use super::{Reason, SignedRequest, signing_key};
 
 /// The parts of an `Authorization` header, each in its form; true or not is not known yet.
 #[derive(Debug)]
@@ -21,22 +21,24 @@ pub(super) struct Authorization<'a> {
     pub(super) signature: [u8; 32],
 }
 
-/// Reads the one `Authorization` header of a request.
-pub(super) fn of<'a, H>(request: &SignedRequest<'a, H>) -> Result<Authorization<'a>, Reason>
+/// The value of the one `Authorization` header of a request.
+pub(super) fn of<H, N, V>(request: &SignedRequest<'_, H>) -> Result<V, Reason>
 where
-    H: Iterator<Item = (&'a str, &'a [u8])> + Clone,
+    H: IntoIterator<Item = (N, V)> + Clone,
+    N: AsRef<str>,
+    V: AsRef<[u8]>,
 {
-    let value =
-        canonical::only_header(request, "authorization").map_err(|reason| match reason {
+    request
+        .only_header("authorization")
+        .map_err(|reason| match reason {
             Reason::DuplicateHeader => Reason::DuplicateAuthorization,
             _ => Reason::MissingAuthorization,
-        })?;
-    Authorization::parse(value)
+        })
 }
 
 impl<'a> Authorization<'a> {
     /// Takes the parts in the order of the specification, with at most one space after each comma.
-    fn parse(value: &'a [u8]) -> Result<Self, Reason> {
+    pub(super) fn parse(value: &'a [u8]) -> Result<Self, Reason> {
         let (credential, signed_headers, signature) =
             split(value).ok_or(Reason::MalformedAuthorization)?;
         let (access_key_id, scope) = credential

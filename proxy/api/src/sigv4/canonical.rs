@@ -10,12 +10,14 @@ use super::{Reason, SignedRequest};
 /// The canonical path is the path as it came: whatever a signer would have to escape or normalise is refused. The canonical
 /// query is empty. The payload hash is computed from the body; what an `x-amz-content-sha256` header says of it is not heard.
 //= xks §Appendix A R44
-pub(super) fn hash<'a, H>(
-    request: &SignedRequest<'a, H>,
+pub(super) fn hash<H, N, V>(
+    request: &SignedRequest<'_, H>,
     signed_headers: SignedHeaders<'_>,
 ) -> Result<[u8; 64], Reason>
 where
-    H: Iterator<Item = (&'a str, &'a [u8])> + Clone,
+    H: IntoIterator<Item = (N, V)> + Clone,
+    N: AsRef<str>,
+    V: AsRef<[u8]>,
 {
     if request.method.is_empty() || !request.method.bytes().all(|b| b.is_ascii_uppercase()) {
         return Err(Reason::UnusualMethod);
@@ -23,7 +25,16 @@ where
     if !is_canonical_path(request.path) {
         return Err(Reason::UnusualPath);
     }
-    let host = host(request)?;
+    let authority = request.authority.map(str::as_bytes);
+    let host = match request.only_header("host") {
+        Ok(host) => Some(host),
+        Err(Reason::MissingHeader) => None,
+        Err(reason) => return Err(reason),
+    };
+    let host = match (host.as_ref().map(V::as_ref), authority) {
+        (Some(host), Some(authority)) if host != authority => return Err(Reason::HostMismatch),
+        (host, authority) => host.or(authority),
+    };
     let payload_hash = hex(digest::digest(&digest::SHA256, request.body));
 
     let mut canonical = digest::Context::new(&digest::SHA256);
@@ -32,14 +43,15 @@ where
     canonical.update(request.path.as_bytes());
     canonical.update(b"\n\n");
     for name in signed_headers.iter() {
-        let value = match name {
-            "host" => host.ok_or(Reason::MissingHeader)?,
-            AUTHORITY => request.authority.ok_or(Reason::MissingHeader)?.as_bytes(),
-            _ => only_header(request, name)?,
-        };
         canonical.update(name.as_bytes());
         canonical.update(b":");
-        update_with_value(&mut canonical, value)?;
+        match name {
+            "host" => update_with_value(&mut canonical, host.ok_or(Reason::MissingHeader)?)?,
+            AUTHORITY => {
+                update_with_value(&mut canonical, authority.ok_or(Reason::MissingHeader)?)?
+            }
+            _ => update_with_value(&mut canonical, request.only_header(name)?.as_ref())?,
+        }
         canonical.update(b"\n");
     }
     canonical.update(b"\n");
@@ -49,48 +61,16 @@ where
     Ok(hex(canonical.finish()))
 }
 
-/// The value of a header that occurs exactly once.
-pub(super) fn only_header<'a, H>(
-    request: &SignedRequest<'a, H>,
-    name: &str,
-) -> Result<&'a [u8], Reason>
-where
-    H: Iterator<Item = (&'a str, &'a [u8])> + Clone,
-{
-    let mut values = request.headers.clone().filter(|(n, _)| *n == name);
-    let (_, value) = values.next().ok_or(Reason::MissingHeader)?;
-    match values.next() {
-        None => Ok(value),
-        Some(_) => Err(Reason::DuplicateHeader),
-    }
-}
-
-/// The value that `host` stands for: the `Host` header, else `:authority`, which must not contradict each other.
-fn host<'a, H>(request: &SignedRequest<'a, H>) -> Result<Option<&'a [u8]>, Reason>
-where
-    H: Iterator<Item = (&'a str, &'a [u8])> + Clone,
-{
-    let authority = request.authority.map(str::as_bytes);
-    match (only_header(request, "host"), authority) {
-        (Ok(host), Some(authority)) if host != authority => Err(Reason::HostMismatch),
-        (Ok(host), _) => Ok(Some(host)),
-        (Err(Reason::MissingHeader), _) => Ok(authority),
-        (Err(reason), _) => Err(reason),
-    }
-}
-
 /// Whether a signer leaves the path as it is: absolute, unreserved characters alone, no `.`, `..` or empty segment but the last.
 fn is_canonical_path(path: &str) -> bool {
     let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     let Some(below) = path.strip_prefix('/') else {
         return false;
     };
-    let (all_but_last, last) = below.rsplit_once('/').unwrap_or(("x", below));
     let ordinary = |s: &str| s != "." && s != ".." && s.bytes().all(unreserved);
-    ordinary(last)
-        && all_but_last
-            .split('/')
-            .all(|s| !s.is_empty() && ordinary(s))
+    let mut segments = below.split('/');
+    let last = segments.next_back().unwrap_or_default();
+    ordinary(last) && segments.all(|s| !s.is_empty() && ordinary(s))
 }
 
 /// Hashes a header value without the spaces around it and with runs of spaces inside as one.

@@ -31,8 +31,8 @@ use signing_key::SigningKeys;
 
 /// What is signed of a request, as it came over the wire.
 ///
-/// `headers` are names in lower case with their values, in any order, every occurrence of its own:
-/// `map.iter().map(|(name, value)| (name.as_str(), value.as_bytes()))` of an `http::HeaderMap` fits.
+/// `headers` are pairs of a name in lower case and a value, in any order, each occurrence of its own. A reference to an
+/// `http::HeaderMap` fits as it is, and so does `slice.iter().copied()` of pairs of `&str` and `&[u8]`.
 #[derive(Clone, Copy, Debug)]
 pub struct SignedRequest<'a, H> {
     /// The method, `POST` for every operation of the API.
@@ -47,6 +47,24 @@ pub struct SignedRequest<'a, H> {
     pub headers: H,
     /// The body, all of it.
     pub body: &'a [u8],
+}
+
+impl<H, N, V> SignedRequest<'_, H>
+where
+    H: IntoIterator<Item = (N, V)> + Clone,
+    N: AsRef<str>,
+    V: AsRef<[u8]>,
+{
+    /// The value of a header that occurs exactly once.
+    fn only_header(&self, name: &str) -> Result<V, Reason> {
+        let all = self.headers.clone().into_iter();
+        let mut values = all.filter(|(n, _)| n.as_ref() == name);
+        let (_, value) = values.next().ok_or(Reason::MissingHeader)?;
+        match values.next() {
+            None => Ok(value),
+            Some(_) => Err(Reason::DuplicateHeader),
+        }
+    }
 }
 
 /// Verifies the requests to one external key store, with its credentials and allowed Regions.
@@ -96,15 +114,18 @@ impl Verifier {
     ///
     /// # Errors
     /// [`AuthenticationFailed`], the same to the outside whatever the [`Reason`].
-    pub fn verify<'a, H>(
+    pub fn verify<H, N, V>(
         &self,
-        request: &SignedRequest<'a, H>,
+        request: &SignedRequest<'_, H>,
         now: OffsetDateTime,
     ) -> Result<&AccessKeyId, AuthenticationFailed>
     where
-        H: Iterator<Item = (&'a str, &'a [u8])> + Clone,
+        H: IntoIterator<Item = (N, V)> + Clone,
+        N: AsRef<str>,
+        V: AsRef<[u8]>,
     {
-        let authorization = authorization::of(request)?;
+        let value = authorization::of(request)?;
+        let authorization = Authorization::parse(value.as_ref())?;
         Claim::read(request, &authorization, SERVICE, now)
             .and_then(|claim| self.judge(&claim))
             .map_err(|reason| AuthenticationFailed::of(reason, authorization.access_key_id))
@@ -177,14 +198,16 @@ struct Claim<'a> {
 
 impl<'a> Claim<'a> {
     //= xks §Appendix A R43, R44
-    fn read<'r, H>(
-        request: &SignedRequest<'r, H>,
+    fn read<H, N, V>(
+        request: &SignedRequest<'_, H>,
         authorization: &'a Authorization<'a>,
         service: &str,
         now: OffsetDateTime,
     ) -> Result<Self, Reason>
     where
-        H: Iterator<Item = (&'r str, &'r [u8])> + Clone,
+        H: IntoIterator<Item = (N, V)> + Clone,
+        N: AsRef<str>,
+        V: AsRef<[u8]>,
     {
         if authorization.service != service {
             return Err(Reason::WrongService);
@@ -192,7 +215,8 @@ impl<'a> Claim<'a> {
         if request.query.is_some() {
             return Err(Reason::QueryString);
         }
-        let amz_date = canonical::only_header(request, "x-amz-date")?;
+        let amz_date = request.only_header("x-amz-date")?;
+        let amz_date = amz_date.as_ref();
         let signed_at = amz_date::parse(amz_date).ok_or(Reason::MalformedDate)?;
         if !amz_date.starts_with(authorization.date.as_bytes()) {
             return Err(Reason::DateOutOfScope);

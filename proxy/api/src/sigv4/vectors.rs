@@ -3,7 +3,7 @@
 
 use time::macros::datetime;
 
-use super::authorization;
+use super::authorization::{self, Authorization};
 use super::{Claim, Reason, SignedRequest};
 
 struct Vector {
@@ -284,7 +284,7 @@ impl Vector {
             body: self.body.as_bytes(),
         };
         let now = datetime!(2015-08-30 12:36:00 UTC);
-        let authorization = authorization::of(&request)?;
+        let authorization = Authorization::parse(authorization::of(&request)?)?;
         let claim = Claim::read(&request, &authorization, "service", now)?;
         Ok(claim.is_signed_with(&authorization.signing_key(secret)))
     }

@@ -1,9 +1,10 @@
 //! Defects of method, path, query, headers and body, in requests whose signatures are otherwise good.
 
 use aws_sigv4::http_request::SignableBody;
-use xks_api::sigv4::Reason;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use xks_api::sigv4::{Reason, SignedRequest};
 
-use crate::signer::{HOST, ID, Request, Signer, refused, sign_default};
+use crate::signer::{HOST, ID, NOW, Request, SECRET, Signer, refused, sign_default, verifier};
 
 #[test]
 fn a_signed_request_is_accepted_over_http_1_and_2() {
@@ -11,6 +12,32 @@ fn a_signed_request_is_accepted_over_http_1_and_2() {
         let signed = sign_default(request);
         assert_eq!(signed.verify().unwrap().as_str(), ID, "{signed:?}");
     }
+}
+
+#[test]
+fn the_header_map_of_a_server_is_read_as_it_is() {
+    let signed = sign_default(Request::encrypt());
+    let mut headers = HeaderMap::new();
+    for (name, value) in &signed.headers {
+        let name: HeaderName = name.parse().unwrap();
+        headers.append(name, HeaderValue::from_bytes(value).unwrap());
+    }
+    let verifier = verifier(&[(ID, SECRET)]);
+    let verify = |headers: &HeaderMap| {
+        let request = SignedRequest {
+            method: "POST",
+            path: &signed.path,
+            query: None,
+            authority: None,
+            headers,
+            body: &signed.body,
+        };
+        let verified = verifier.verify(&request, NOW);
+        verified.map(|_| ()).map_err(|failure| failure.reason())
+    };
+    assert_eq!(verify(&headers), Ok(()));
+    headers.append("x-amz-date", HeaderValue::from_static("20261124T123600Z"));
+    assert_eq!(verify(&headers), Err(Reason::DuplicateHeader));
 }
 
 /// The signature was computed with Python's `hmac` and `hashlib`: `aws-sigv4` cannot sign this name.
