@@ -19,6 +19,13 @@ impl Clock {
     /// Moves the time forward: deletions and rotations that fall due happen at the next call.
     pub fn advance(&self, by: Duration) {
         let millis = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
-        self.offset_millis.fetch_add(millis, Ordering::Relaxed);
+        let _ = self
+            .offset_millis
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |offset| {
+                Some(offset.saturating_add(millis).min(MAX_OFFSET_MILLIS))
+            });
     }
 }
+
+/// A thousand years: every later date still fits the types of the system.
+const MAX_OFFSET_MILLIS: u64 = 1_000 * 366 * 24 * 3_600 * 1_000;

@@ -33,6 +33,12 @@ impl CustomKeyStoreId {
         Ok(Self(format!("cks-{digits:.17}").into()))
     }
 
+    /// An id that no store has.
+    #[cfg(test)]
+    pub(crate) fn unknown() -> Self {
+        Self("cks-00000000000000000".into())
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,7 +1,10 @@
 //! A simulator of the AWS KMS API whose external key stores talk to a real XKS proxy.
 
 mod actions;
+mod alias;
 pub mod api;
+mod arn;
+mod ciphertext_blob;
 mod clock;
 mod config;
 mod connection;
@@ -9,12 +12,24 @@ mod connector;
 mod credentials;
 mod custom_key_store;
 mod dispatch;
+mod encryption_context;
+mod grant;
 mod http;
+mod key;
+mod key_material;
+mod key_state;
+#[cfg(test)]
+mod key_state_tests;
+mod keys;
 mod operation;
 mod proxy_failure;
 mod resolve;
+mod rotation;
 mod server;
 mod simulator;
+#[cfg(test)]
+mod test_client;
+mod usable_key;
 mod xks_client;
 mod xks_pool;
 mod xks_tls;

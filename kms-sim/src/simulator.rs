@@ -5,10 +5,15 @@ use std::time::SystemTime;
 
 use dashmap::DashMap;
 
+use crate::api::KmsError;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::connector::Connector;
 use crate::custom_key_store::{CustomKeyStoreId, CustomKeyStores};
+use crate::key::Key;
+use crate::key_state::permit;
+use crate::keys::Keys;
+use crate::operation::Operation;
 
 /// Who calls, and where.
 #[derive(Clone, Debug)]
@@ -93,16 +98,6 @@ impl Simulator {
     pub(crate) const fn connector(&self) -> &Connector {
         &self.connector
     }
-
-    /// The simulator's clock.
-    pub(crate) const fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
-    /// The simulator's time.
-    pub(crate) fn now(&self) -> SystemTime {
-        self.clock.now()
-    }
 }
 
 /// One account and Region.
@@ -119,11 +114,14 @@ impl Region {
         }
     }
 
-    /// Locks the state; never held across an await.
+    /// Locks the state, in which all has happened that falls due by now; never held across an await.
     pub(crate) fn lock(&self) -> MutexGuard<'_, RegionState> {
-        self.state
+        let mut state = self
+            .state
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        state.keys.run_due(self.clock.now());
+        state
     }
 
     /// The simulator's time.
@@ -137,11 +135,33 @@ impl Region {
 pub(crate) struct RegionState {
     /// Custom key stores.
     pub(crate) stores: CustomKeyStores,
+    /// KMS keys and their aliases.
+    pub(crate) keys: Keys,
 }
 
 impl RegionState {
+    /// The key that a `KeyId` member names, if its KeyState lets the operation happen.
+    ///
+    /// # Errors
+    /// What finding it gives (`Keys::resolve`), or what the key-state table says.
+    pub(crate) fn key(
+        &mut self,
+        operation: Operation,
+        caller: &Caller,
+        key_id: &str,
+    ) -> Result<&mut Key, KmsError> {
+        let id = self.keys.resolve(operation, caller, key_id)?;
+        let key = self
+            .keys
+            .get_mut(&id)
+            .ok_or_else(|| KmsError::not_found(format!("Key '{key_id}' does not exist")))?;
+        caller.is_about(key.arn());
+        permit(operation, key, key.state(&self.stores))?;
+        Ok(key)
+    }
+
     /// Whether a KMS key belongs to the store, also one that is pending deletion.
-    pub(crate) fn has_keys_in(&self, _store: &CustomKeyStoreId) -> bool {
-        false
+    pub(crate) fn has_keys_in(&self, store: &CustomKeyStoreId) -> bool {
+        self.keys.in_store(store).next().is_some()
     }
 }

@@ -1,5 +1,15 @@
-//! What each operation does: one file for each kind of resource.
+//! The operations, one file for each kind: validated input in, output or KmsError out.
 
+pub(crate) mod alias;
+pub(crate) mod create_key;
+pub(crate) mod crypto;
 pub(crate) mod custom_key_store;
 mod custom_key_store_input;
 mod custom_key_store_output;
+pub(crate) mod data_key;
+pub(crate) mod grant;
+pub(crate) mod key;
+pub(crate) mod policy;
+pub(crate) mod random;
+pub(crate) mod rotation;
+pub(crate) mod tag;

@@ -317,6 +317,16 @@ impl Text<'_> {
         self
     }
 
+    /// One of a closed set.
+    pub(crate) fn one_of(self, names: &[&str]) -> Self {
+        if let Some(value) = self.value.as_deref().filter(|value| !names.contains(value)) {
+            let shown = self.shown.then_some(value);
+            let rule = format_args!("Member must satisfy enum value set: [{}]", names.join(", "));
+            self.violations.add(&self.path, shown, rule);
+        }
+        self
+    }
+
     /// The value, if there is one.
     pub(crate) fn optional(self) -> Option<String> {
         self.value
@@ -341,13 +351,9 @@ pub(crate) struct Choice<'v, T: 'static> {
 impl<T: Copy> Choice<'_, T> {
     /// The value, if there is one.
     pub(crate) fn optional(self) -> Option<T> {
-        let value = self.text.value.as_deref()?;
+        let names: Vec<&str> = self.choices.iter().map(|(name, _)| *name).collect();
+        let value = self.text.one_of(&names).value?;
         let found = self.choices.iter().find(|(name, _)| *name == value);
-        if found.is_none() {
-            let names: Vec<&str> = self.choices.iter().map(|(name, _)| *name).collect();
-            let rule = format_args!("Member must satisfy enum value set: [{}]", names.join(", "));
-            self.text.violations.add(&self.text.path, Some(value), rule);
-        }
         found.map(|(_, value)| *value)
     }
 }

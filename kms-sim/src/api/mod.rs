@@ -4,10 +4,11 @@ mod blob;
 mod error;
 mod members;
 mod page;
+pub(crate) mod shapes;
 mod timestamp;
 
 pub(crate) use blob::{Bytes, SecretBytes};
 pub use error::KmsError;
-pub(crate) use members::{Input, Members, parse};
+pub(crate) use members::{Input, Members, Text, parse};
 pub(crate) use page::{Page, PageRequest};
 pub(crate) use timestamp::Timestamp;

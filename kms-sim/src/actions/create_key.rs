@@ -1,0 +1,364 @@
+//! CreateKey: in KMS, and in an external key store for an external key that its proxy describes.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+use xks_api::ids::ExternalKeyId;
+use xks_api::message::{
+    GetKeyMetadataRequest, GetKeyMetadataResponse, KeySpec as ExternalKeySpec, KeyStatus,
+    KeyUsage as ExternalKeyUsage,
+};
+use xks_api::metadata::RequestMetadata;
+
+use super::key::{KeyMetadata, KeyMetadataOutput};
+use crate::actions::policy::default_policy;
+use crate::api::shapes::{check_policy, merge_tags, policy, tags};
+use crate::api::{Input, KmsError, Members};
+use crate::arn::key_arn;
+use crate::custom_key_store::{ConnectionState, CustomKeyStore, CustomKeyStoreType};
+use crate::key::{Key, Origin};
+use crate::key_material::KeyMaterial;
+use crate::operation::Operation;
+use crate::rotation::RotatingMaterial;
+use crate::simulator::{Caller, RegionState, Simulator};
+use crate::xks_client::XksLink;
+
+/// Input of CreateKey.
+#[derive(Debug)]
+pub(crate) struct CreateKey {
+    policy: Option<String>,
+    description: String,
+    key_usage: Option<&'static str>,
+    customer_master_key_spec: Option<&'static str>,
+    key_spec: Option<&'static str>,
+    origin: Option<RequestedOrigin>,
+    custom_key_store_id: Option<String>,
+    tags: Vec<(String, String)>,
+    multi_region: bool,
+    xks_key_id: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum RequestedOrigin {
+    AwsKms,
+    External,
+    AwsCloudHsm,
+    ExternalKeyStore,
+}
+
+impl Input for CreateKey {
+    fn read(m: &mut Members<'_>) -> Self {
+        let input = Self {
+            policy: policy(m),
+            description: m
+                .text("Description")
+                .length(0, 8192)
+                .optional()
+                .unwrap_or_default(),
+            key_usage: m.choice("KeyUsage", KEY_USAGES).optional(),
+            customer_master_key_spec: m
+                .choice("CustomerMasterKeySpec", LEGACY_KEY_SPECS)
+                .optional(),
+            key_spec: m.choice("KeySpec", KEY_SPECS).optional(),
+            origin: m.choice("Origin", ORIGINS).optional(),
+            custom_key_store_id: m.text("CustomKeyStoreId").length(1, 64).optional(),
+            tags: tags(m).unwrap_or_default(),
+            multi_region: m.boolean("MultiRegion").unwrap_or(false),
+            xks_key_id: m
+                .text("XksKeyId")
+                .length(1, 128)
+                .pattern("^[a-zA-Z0-9-_.]+$", |id| {
+                    id.bytes()
+                        .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+                })
+                .optional(),
+        };
+        m.boolean("BypassPolicyLockoutSafetyCheck");
+        input
+    }
+}
+
+/// Where a new key is to live.
+enum Place {
+    Kms,
+    ExternalKeyStore {
+        store: String,
+        external_key: ExternalKeyId,
+    },
+}
+
+/// CreateKey
+pub(crate) async fn create(
+    simulator: &Simulator,
+    caller: &Caller,
+    input: CreateKey,
+) -> Result<KeyMetadataOutput, KmsError> {
+    let place = place(&input)?;
+    let tags = merge_tags(&Default::default(), input.tags)?;
+    if let Some(policy) = &input.policy {
+        check_policy(policy)?;
+    }
+    let material = KeyMaterial::generate()?;
+    let region = simulator.region(caller);
+    let origin = match &place {
+        Place::Kms => Origin::AwsKms(RotatingMaterial::new(material)),
+        Place::ExternalKeyStore {
+            store,
+            external_key,
+        } => {
+            let (link, store) = {
+                let state = region.lock();
+                let store = check_store(&state, store, external_key)?;
+                (store.link(), store.id().clone())
+            };
+            let link =
+                link.ok_or_else(|| not_connected(store.as_str(), ConnectionState::Disconnected))?;
+            check_external_key(&link, caller, external_key).await?;
+            Origin::ExternalKeyStore {
+                store,
+                external_key: external_key.clone(),
+                material: Arc::new(material),
+            }
+        }
+    };
+    let id = Uuid::new_v4().to_string();
+    let mut key = Key::new(&id, &key_arn(caller, &id), region.now(), origin);
+    key.description = input.description;
+    key.policy = input.policy.unwrap_or_else(|| default_policy(caller));
+    key.tags = tags;
+    let mut state = region.lock();
+    if let Place::ExternalKeyStore {
+        store,
+        external_key,
+    } = &place
+    {
+        // The proxy was asked without the lock: the store may have been disconnected, the external key taken.
+        check_store(&state, store, external_key)?;
+    }
+    caller.is_about(key.arn());
+    let key_metadata = KeyMetadata::new(&key, &state.stores, caller);
+    state.keys.insert(key);
+    Ok(KeyMetadataOutput { key_metadata })
+}
+
+/// Checks what the request says about itself.
+fn place(input: &CreateKey) -> Result<Place, KmsError> {
+    let spec = match (input.key_spec, input.customer_master_key_spec) {
+        (Some(_), Some(_)) => {
+            return Err(KmsError::validation(
+                "You cannot specify KeySpec and CustomerMasterKeySpec in the same request. CustomerMasterKeySpec \
+                 is deprecated.",
+            ));
+        }
+        (spec, legacy) => spec.or(legacy).unwrap_or(SYMMETRIC_DEFAULT),
+    };
+    let usage = input.key_usage.unwrap_or(ENCRYPT_DECRYPT);
+    let origin = input.origin.unwrap_or(RequestedOrigin::AwsKms);
+    let external = origin == RequestedOrigin::ExternalKeyStore;
+    let custom = external || origin == RequestedOrigin::AwsCloudHsm;
+    let invalid = |message: &'static str| Err(KmsError::validation(message));
+    if input.xks_key_id.is_some() && !external {
+        return invalid("XksKeyId is valid only with Origin EXTERNAL_KEY_STORE.");
+    }
+    if input.custom_key_store_id.is_some() && !custom {
+        return invalid(
+            "CustomKeyStoreId is valid only with Origin AWS_CLOUDHSM or EXTERNAL_KEY_STORE.",
+        );
+    }
+    if custom && input.custom_key_store_id.is_none() {
+        return invalid("Origin AWS_CLOUDHSM and EXTERNAL_KEY_STORE require CustomKeyStoreId.");
+    }
+    if custom && (spec != SYMMETRIC_DEFAULT || usage != ENCRYPT_DECRYPT || input.multi_region) {
+        return Err(KmsError::unsupported(
+            "Keys in a custom key store have KeySpec SYMMETRIC_DEFAULT, KeyUsage ENCRYPT_DECRYPT and are not \
+             multi-Region keys.",
+        ));
+    }
+    if spec != SYMMETRIC_DEFAULT || input.multi_region {
+        return Err(KmsError::unsupported(format!(
+            "kms-sim does not support KeySpec {spec} with MultiRegion {} yet; it supports SYMMETRIC_DEFAULT keys of \
+             one Region.",
+            input.multi_region
+        )));
+    }
+    if usage != ENCRYPT_DECRYPT {
+        return Err(KmsError::validation(format!(
+            "KeyUsage {usage} is not compatible with KeySpec {spec}"
+        )));
+    }
+    match (origin, &input.custom_key_store_id, &input.xks_key_id) {
+        (RequestedOrigin::AwsKms, ..) => Ok(Place::Kms),
+        (RequestedOrigin::ExternalKeyStore, Some(store), Some(xks_key_id)) => {
+            Ok(Place::ExternalKeyStore {
+                store: store.clone(),
+                external_key: ExternalKeyId::try_from(xks_key_id.as_str())
+                    .map_err(|error| KmsError::validation(error.to_string()))?,
+            })
+        }
+        (RequestedOrigin::ExternalKeyStore, ..) => {
+            invalid("Origin EXTERNAL_KEY_STORE requires XksKeyId.")
+        }
+        (RequestedOrigin::External, ..) => Err(KmsError::unsupported(
+            "kms-sim does not support keys with imported key material (Origin EXTERNAL) yet.",
+        )),
+        (RequestedOrigin::AwsCloudHsm, ..) => Err(KmsError::unsupported(
+            "kms-sim does not support keys in CloudHSM key stores (Origin AWS_CLOUDHSM) yet.",
+        )),
+    }
+}
+
+/// The store, if a key for `external_key` can be created in it now.
+fn check_store<'a>(
+    state: &'a RegionState,
+    id: &str,
+    external_key: &ExternalKeyId,
+) -> Result<&'a CustomKeyStore, KmsError> {
+    let store = state.stores.expect(id)?;
+    if store.kind() != CustomKeyStoreType::ExternalKeyStore {
+        return Err(KmsError::validation(format!(
+            "Custom key store {id} is not an external key store; its keys have Origin AWS_CLOUDHSM."
+        )));
+    }
+    if store.connection_state() != ConnectionState::Connected {
+        return Err(not_connected(id, store.connection_state()));
+    }
+    if state
+        .keys
+        .uses_external_key(store.id(), external_key.as_str())
+    {
+        return Err(KmsError::new(
+            "XksKeyAlreadyInUseException",
+            format!(
+                "External key {external_key} is already associated with a KMS key in custom key store {id}. Use \
+                 another XksKeyId, or the KMS key that exists."
+            ),
+        ));
+    }
+    Ok(store)
+}
+
+/// Asks the proxy for the external key and checks what it says, in the order of the API documentation.
+async fn check_external_key(
+    link: &XksLink,
+    caller: &Caller,
+    external_key: &ExternalKeyId,
+) -> Result<(), KmsError> {
+    let request = GetKeyMetadataRequest {
+        request_metadata: RequestMetadata {
+            aws_principal_arn: (&*caller.principal_arn).into(),
+            aws_source_vpc: None,
+            aws_source_vpce: None,
+            kms_key_arn: None,
+            kms_operation: Operation::CreateKey.name().into(),
+            kms_request_id: (&*caller.request_id).into(),
+            kms_via_service: None,
+        },
+    };
+    let response = link
+        .key_metadata(external_key, &request)
+        .await
+        .map_err(|failure| failure.create_key_error())?;
+    external_key_problem(&response).map_or(Ok(()), |problem| {
+        Err(KmsError::new(
+            "XksKeyInvalidConfigurationException",
+            problem,
+        ))
+    })
+}
+
+fn external_key_problem(response: &GetKeyMetadataResponse) -> Option<String> {
+    if let ExternalKeySpec::Other(spec) = &response.key_spec {
+        return Some(format!(
+            "The key spec of the external key must be AES_256. The key spec of specified external key is {spec}."
+        ));
+    }
+    if response.key_status != KeyStatus::Enabled {
+        return Some(
+            "The status of the external key must be ENABLED. The status of specified external key is DISABLED."
+                .to_owned(),
+        );
+    }
+    let has = |usage: ExternalKeyUsage| response.key_usage.contains(&usage);
+    if !has(ExternalKeyUsage::Encrypt) || !has(ExternalKeyUsage::Decrypt) {
+        let usages: Vec<&str> = response
+            .key_usage
+            .iter()
+            .map(|usage| match usage {
+                ExternalKeyUsage::Encrypt => "ENCRYPT",
+                ExternalKeyUsage::Decrypt => "DECRYPT",
+                ExternalKeyUsage::Other(other) => other,
+            })
+            .collect();
+        return Some(format!(
+            "The key usage of the external key must include ENCRYPT and DECRYPT. The key use of specified external \
+             key is {}.",
+            usages.join(", ")
+        ));
+    }
+    None
+}
+
+fn not_connected(id: &str, state: ConnectionState) -> KmsError {
+    KmsError::new(
+        "CustomKeyStoreInvalidStateException",
+        format!(
+            "Custom key store {id} is {state}; keys can be created in it while it is CONNECTED."
+        ),
+    )
+}
+
+const SYMMETRIC_DEFAULT: &str = "SYMMETRIC_DEFAULT";
+const ENCRYPT_DECRYPT: &str = "ENCRYPT_DECRYPT";
+
+const KEY_USAGES: &[(&str, &str)] = &[
+    ("SIGN_VERIFY", "SIGN_VERIFY"),
+    (ENCRYPT_DECRYPT, ENCRYPT_DECRYPT),
+    ("GENERATE_VERIFY_MAC", "GENERATE_VERIFY_MAC"),
+    ("KEY_AGREEMENT", "KEY_AGREEMENT"),
+];
+
+const ORIGINS: &[(&str, RequestedOrigin)] = &[
+    ("AWS_KMS", RequestedOrigin::AwsKms),
+    ("EXTERNAL", RequestedOrigin::External),
+    ("AWS_CLOUDHSM", RequestedOrigin::AwsCloudHsm),
+    ("EXTERNAL_KEY_STORE", RequestedOrigin::ExternalKeyStore),
+];
+
+const LEGACY_KEY_SPECS: &[(&str, &str)] = &[
+    ("RSA_2048", "RSA_2048"),
+    ("RSA_3072", "RSA_3072"),
+    ("RSA_4096", "RSA_4096"),
+    ("ECC_NIST_P256", "ECC_NIST_P256"),
+    ("ECC_NIST_P384", "ECC_NIST_P384"),
+    ("ECC_NIST_P521", "ECC_NIST_P521"),
+    ("ECC_SECG_P256K1", "ECC_SECG_P256K1"),
+    (SYMMETRIC_DEFAULT, SYMMETRIC_DEFAULT),
+    ("HMAC_224", "HMAC_224"),
+    ("HMAC_256", "HMAC_256"),
+    ("HMAC_384", "HMAC_384"),
+    ("HMAC_512", "HMAC_512"),
+    ("SM2", "SM2"),
+];
+
+const KEY_SPECS: &[(&str, &str)] = &[
+    ("RSA_2048", "RSA_2048"),
+    ("RSA_3072", "RSA_3072"),
+    ("RSA_4096", "RSA_4096"),
+    ("ECC_NIST_P256", "ECC_NIST_P256"),
+    ("ECC_NIST_P384", "ECC_NIST_P384"),
+    ("ECC_NIST_P521", "ECC_NIST_P521"),
+    ("ECC_SECG_P256K1", "ECC_SECG_P256K1"),
+    (SYMMETRIC_DEFAULT, SYMMETRIC_DEFAULT),
+    ("HMAC_224", "HMAC_224"),
+    ("HMAC_256", "HMAC_256"),
+    ("HMAC_384", "HMAC_384"),
+    ("HMAC_512", "HMAC_512"),
+    ("SM2", "SM2"),
+    ("ML_DSA_44", "ML_DSA_44"),
+    ("ML_DSA_65", "ML_DSA_65"),
+    ("ML_DSA_87", "ML_DSA_87"),
+    ("ML_KEM_512", "ML_KEM_512"),
+    ("ML_KEM_768", "ML_KEM_768"),
+    ("ML_KEM_1024", "ML_KEM_1024"),
+    ("ECC_NIST_EDWARDS25519", "ECC_NIST_EDWARDS25519"),
+];

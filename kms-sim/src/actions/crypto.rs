@@ -1,0 +1,305 @@
+//! Encrypt, Decrypt, ReEncrypt.
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use crate::api::shapes::{encryption_context, grant_tokens, key_id, optional_key_id};
+use crate::api::{Bytes, Input, KmsError, Members, SecretBytes};
+use crate::ciphertext_blob::CiphertextBlob;
+use crate::encryption_context::EncryptionContext;
+use crate::operation::Operation;
+use crate::simulator::{Caller, Simulator};
+use crate::usable_key::invalid_ciphertext;
+
+/// Input of Encrypt.
+pub(crate) struct Encrypt {
+    key_id: String,
+    plaintext: Zeroizing<Vec<u8>>,
+    context: EncryptionContext,
+    algorithm: &'static str,
+    dry_run: bool,
+}
+
+impl Input for Encrypt {
+    fn read(m: &mut Members<'_>) -> Self {
+        let input = Self {
+            key_id: key_id(m, "KeyId"),
+            plaintext: m.blob("Plaintext").length(1, 4096).required(),
+            context: encryption_context(m, "EncryptionContext"),
+            algorithm: algorithm(m, "EncryptionAlgorithm"),
+            dry_run: dry_run(m),
+        };
+        grant_tokens(m);
+        input
+    }
+}
+
+/// Output of Encrypt.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct EncryptOutput {
+    ciphertext_blob: Bytes,
+    key_id: String,
+    encryption_algorithm: &'static str,
+}
+
+/// Encrypt
+pub(crate) async fn encrypt(
+    simulator: &Simulator,
+    caller: &Caller,
+    input: Encrypt,
+) -> Result<EncryptOutput, KmsError> {
+    let region = simulator.region(caller);
+    let key = region
+        .lock()
+        .key_to_encrypt(Operation::Encrypt, caller, &input.key_id)?;
+    check_algorithm(input.algorithm)?;
+    check_dry_run(input.dry_run)?;
+    let blob = key
+        .encrypt(caller, &input.plaintext, &input.context)
+        .await?;
+    Ok(EncryptOutput {
+        ciphertext_blob: Bytes(blob),
+        key_id: key.arn().to_owned(),
+        encryption_algorithm: input.algorithm,
+    })
+}
+
+/// Input of Decrypt.
+pub(crate) struct Decrypt {
+    ciphertext_blob: Option<Zeroizing<Vec<u8>>>,
+    context: EncryptionContext,
+    key_id: Option<String>,
+    algorithm: &'static str,
+    recipient: Option<()>,
+    dry_run: bool,
+}
+
+impl Input for Decrypt {
+    fn read(m: &mut Members<'_>) -> Self {
+        let dry_run = dry_run(m);
+        let input = Self {
+            ciphertext_blob: ciphertext_blob(m, dry_run),
+            context: encryption_context(m, "EncryptionContext"),
+            key_id: optional_key_id(m, "KeyId"),
+            algorithm: algorithm(m, "EncryptionAlgorithm"),
+            recipient: recipient(m),
+            dry_run,
+        };
+        grant_tokens(m);
+        input
+    }
+}
+
+/// Output of Decrypt.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct DecryptOutput {
+    key_id: String,
+    plaintext: SecretBytes,
+    encryption_algorithm: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key_material_id: Option<String>,
+}
+
+/// Decrypt
+pub(crate) async fn decrypt(
+    simulator: &Simulator,
+    caller: &Caller,
+    input: Decrypt,
+) -> Result<DecryptOutput, KmsError> {
+    check_recipient(input.recipient)?;
+    let region = simulator.region(caller);
+    let key_id = input.key_id.as_deref();
+    let Some(blob) = &input.ciphertext_blob else {
+        // A dry run that ignores the ciphertext.
+        let key_id = key_id.ok_or_else(key_id_required)?;
+        region.lock().key(Operation::Decrypt, caller, key_id)?;
+        return Err(dry_run_exception());
+    };
+    let blob = CiphertextBlob::parse(blob).ok_or_else(invalid_ciphertext)?;
+    let key = region
+        .lock()
+        .key_to_decrypt(Operation::Decrypt, caller, key_id, &blob)?;
+    check_algorithm(input.algorithm)?;
+    check_dry_run(input.dry_run)?;
+    let plaintext = key.decrypt(caller, blob, &input.context).await?;
+    Ok(DecryptOutput {
+        key_id: key.arn().to_owned(),
+        plaintext: SecretBytes(plaintext),
+        encryption_algorithm: input.algorithm,
+        key_material_id: key.material_id(),
+    })
+}
+
+/// Input of ReEncrypt.
+pub(crate) struct ReEncrypt {
+    ciphertext_blob: Option<Zeroizing<Vec<u8>>>,
+    source_context: EncryptionContext,
+    source_key_id: Option<String>,
+    destination_key_id: String,
+    destination_context: EncryptionContext,
+    source_algorithm: &'static str,
+    destination_algorithm: &'static str,
+    dry_run: bool,
+}
+
+impl Input for ReEncrypt {
+    fn read(m: &mut Members<'_>) -> Self {
+        let dry_run = dry_run(m);
+        let input = Self {
+            ciphertext_blob: ciphertext_blob(m, dry_run),
+            source_context: encryption_context(m, "SourceEncryptionContext"),
+            source_key_id: optional_key_id(m, "SourceKeyId"),
+            destination_key_id: key_id(m, "DestinationKeyId"),
+            destination_context: encryption_context(m, "DestinationEncryptionContext"),
+            source_algorithm: algorithm(m, "SourceEncryptionAlgorithm"),
+            destination_algorithm: algorithm(m, "DestinationEncryptionAlgorithm"),
+            dry_run,
+        };
+        grant_tokens(m);
+        input
+    }
+}
+
+/// Output of ReEncrypt.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ReEncryptOutput {
+    ciphertext_blob: Bytes,
+    source_key_id: String,
+    key_id: String,
+    source_encryption_algorithm: &'static str,
+    destination_encryption_algorithm: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_key_material_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    destination_key_material_id: Option<String>,
+}
+
+/// ReEncrypt: the source is looked at first, and both before anything is decrypted.
+pub(crate) async fn re_encrypt(
+    simulator: &Simulator,
+    caller: &Caller,
+    input: ReEncrypt,
+) -> Result<ReEncryptOutput, KmsError> {
+    let region = simulator.region(caller);
+    let source_key_id = input.source_key_id.as_deref();
+    let Some(blob) = &input.ciphertext_blob else {
+        let source_key_id = source_key_id.ok_or_else(key_id_required)?;
+        let mut state = region.lock();
+        state.key(Operation::ReEncrypt, caller, source_key_id)?;
+        state.key(Operation::ReEncrypt, caller, &input.destination_key_id)?;
+        return Err(dry_run_exception());
+    };
+    let blob = CiphertextBlob::parse(blob).ok_or_else(invalid_ciphertext)?;
+    let (source, destination) = {
+        let mut state = region.lock();
+        let source = state.key_to_decrypt(Operation::ReEncrypt, caller, source_key_id, &blob)?;
+        check_algorithm(input.source_algorithm)?;
+        let destination =
+            state.key_to_encrypt(Operation::ReEncrypt, caller, &input.destination_key_id)?;
+        check_algorithm(input.destination_algorithm)?;
+        (source, destination)
+    };
+    check_dry_run(input.dry_run)?;
+    let plaintext = source.decrypt(caller, blob, &input.source_context).await?;
+    let blob = destination
+        .encrypt(caller, &plaintext, &input.destination_context)
+        .await?;
+    Ok(ReEncryptOutput {
+        ciphertext_blob: Bytes(blob),
+        source_key_id: source.arn().to_owned(),
+        key_id: destination.arn().to_owned(),
+        source_encryption_algorithm: input.source_algorithm,
+        destination_encryption_algorithm: input.destination_algorithm,
+        source_key_material_id: source.material_id(),
+        destination_key_material_id: destination.material_id(),
+    })
+}
+
+/// `DryRun`
+pub(super) fn dry_run(members: &mut Members<'_>) -> bool {
+    members.boolean("DryRun").unwrap_or(false)
+}
+
+/// Ends a request that was only a trial.
+///
+/// # Errors
+/// DryRunOperationException, which is what success looks like.
+pub(super) fn check_dry_run(dry_run: bool) -> Result<(), KmsError> {
+    if dry_run {
+        return Err(dry_run_exception());
+    }
+    Ok(())
+}
+
+fn dry_run_exception() -> KmsError {
+    KmsError::new(
+        "DryRunOperationException",
+        "The request would have succeeded, but the DryRun option is set.",
+    )
+}
+
+/// `Recipient`: whether it is there.
+pub(super) fn recipient(members: &mut Members<'_>) -> Option<()> {
+    members.structure("Recipient", |_| ())
+}
+
+/// Nitro enclaves are not simulated.
+///
+/// # Errors
+/// UnsupportedOperationException if there is a recipient.
+pub(super) fn check_recipient(recipient: Option<()>) -> Result<(), KmsError> {
+    match recipient {
+        None => Ok(()),
+        Some(()) => Err(KmsError::unsupported(
+            "kms-sim does not support Recipient: it cannot verify the attestation document of an enclave.",
+        )),
+    }
+}
+
+/// `CiphertextBlob`, which a dry run can do without (`DryRunModifiers`).
+fn ciphertext_blob(members: &mut Members<'_>, dry_run: bool) -> Option<Zeroizing<Vec<u8>>> {
+    let modifiers = members.text_list("DryRunModifiers", 0, usize::MAX, |modifier| {
+        modifier
+            .pattern("IGNORE_CIPHERTEXT", |text| text == "IGNORE_CIPHERTEXT")
+            .required()
+    });
+    let blob = members.blob("CiphertextBlob").length(1, 6144);
+    if dry_run && modifiers.is_some_and(|list| !list.is_empty()) {
+        return blob.optional();
+    }
+    Some(blob.required())
+}
+
+fn algorithm(members: &mut Members<'_>, name: &str) -> &'static str {
+    members
+        .choice(name, ALGORITHMS)
+        .optional()
+        .unwrap_or(SYMMETRIC_DEFAULT)
+}
+
+/// All keys are symmetric.
+fn check_algorithm(algorithm: &str) -> Result<(), KmsError> {
+    if algorithm == SYMMETRIC_DEFAULT {
+        return Ok(());
+    }
+    Err(KmsError::new(
+        "InvalidKeyUsageException",
+        format!("Algorithm {algorithm} is incompatible with key spec SYMMETRIC_DEFAULT."),
+    ))
+}
+
+fn key_id_required() -> KmsError {
+    KmsError::validation("A key ID is required when the ciphertext is ignored.")
+}
+
+const SYMMETRIC_DEFAULT: &str = "SYMMETRIC_DEFAULT";
+
+const ALGORITHMS: &[(&str, &str)] = &[
+    (SYMMETRIC_DEFAULT, SYMMETRIC_DEFAULT),
+    ("RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_1"),
+    ("RSAES_OAEP_SHA_256", "RSAES_OAEP_SHA_256"),
+    ("SM2PKE", "SM2PKE"),
+];

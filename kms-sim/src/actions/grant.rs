@@ -1,0 +1,409 @@
+//! CreateGrant, ListGrants, ListRetirableGrants, RetireGrant, RevokeGrant.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+
+use super::crypto::{check_dry_run, dry_run};
+use crate::api::shapes::{grant_tokens, key_id, optional_key_id};
+use crate::api::{Input, KmsError, Members, Page, PageRequest, Text, Timestamp};
+use crate::credentials::partition;
+use crate::grant::{Grant, GrantConstraints, GrantTerms, MAX_GRANTS};
+use crate::key::Key;
+use crate::key_material::{KeyMaterialId, fill_random};
+use crate::operation::Operation;
+use crate::simulator::{Caller, Simulator};
+
+/// Input of CreateGrant.
+#[derive(Debug)]
+pub(crate) struct CreateGrant {
+    key_id: String,
+    terms: GrantTerms,
+    dry_run: bool,
+}
+
+impl Input for CreateGrant {
+    fn read(m: &mut Members<'_>) -> Self {
+        let key_id = key_id(m, "KeyId");
+        let grantee_principal = principal(m, "GranteePrincipal").required();
+        let retiring_principal = principal(m, "RetiringPrincipal").optional();
+        let operations = m.text_list("Operations", 0, usize::MAX, |operation| {
+            operation.one_of(GRANT_OPERATIONS).required()
+        });
+        let operations = m.require("Operations", operations).unwrap_or_default();
+        let constraints = m.structure("Constraints", |m| GrantConstraints {
+            encryption_context_subset: m.text_map("EncryptionContextSubset"),
+            encryption_context_equals: m.text_map("EncryptionContextEquals"),
+        });
+        let name = m
+            .text("Name")
+            .length(1, 256)
+            .pattern("^[a-zA-Z0-9:/_-]+$", |name| {
+                let allowed = |b: u8| b.is_ascii_alphanumeric() || b":/_-".contains(&b);
+                name.bytes().all(allowed)
+            })
+            .optional();
+        grant_tokens(m);
+        Self {
+            key_id,
+            terms: GrantTerms {
+                name,
+                grantee_principal,
+                retiring_principal,
+                operations,
+                constraints,
+            },
+            dry_run: dry_run(m),
+        }
+    }
+}
+
+/// Output of CreateGrant.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct CreateGrantOutput {
+    grant_token: String,
+    grant_id: String,
+}
+
+/// CreateGrant
+pub(crate) async fn create(
+    simulator: &Simulator,
+    caller: &Caller,
+    input: CreateGrant,
+) -> Result<CreateGrantOutput, KmsError> {
+    let region = simulator.region(caller);
+    let mut state = region.lock();
+    let key = state.key(Operation::CreateGrant, caller, &input.key_id)?;
+    check_terms(&input.terms)?;
+    check_dry_run(input.dry_run)?;
+    if let Some(grant) = input
+        .terms
+        .name
+        .as_ref()
+        .and_then(|_| key.grants.values().find(|grant| grant.terms == input.terms))
+    {
+        return Ok(CreateGrantOutput {
+            grant_token: grant.token.clone(),
+            grant_id: grant.id.clone(),
+        });
+    }
+    if key.grants.len() >= MAX_GRANTS {
+        return Err(KmsError::new(
+            "LimitExceededException",
+            format!("The key has {MAX_GRANTS} grants, the most that a key can have."),
+        ));
+    }
+    let (mut id, mut token) = ([0; 32], [0; 96]);
+    fill_random(&mut id)?;
+    fill_random(&mut token)?;
+    let grant = Grant {
+        id: KeyMaterialId(id).to_hex(),
+        token: URL_SAFE_NO_PAD.encode(token),
+        created: region.now(),
+        terms: input.terms,
+    };
+    let output = CreateGrantOutput {
+        grant_token: grant.token.clone(),
+        grant_id: grant.id.clone(),
+    };
+    key.grants.insert(grant.id.clone(), grant);
+    Ok(output)
+}
+
+/// Input of ListGrants.
+#[derive(Debug)]
+pub(crate) struct ListGrants {
+    key_id: String,
+    grant_id: Option<String>,
+    grantee_principal: Option<String>,
+    page: PageRequest,
+}
+
+impl Input for ListGrants {
+    fn read(m: &mut Members<'_>) -> Self {
+        Self {
+            page: PageRequest::read(m, 50, 100),
+            key_id: key_id(m, "KeyId"),
+            grant_id: m.text("GrantId").length(1, 128).optional(),
+            grantee_principal: principal(m, "GranteePrincipal").optional(),
+        }
+    }
+}
+
+/// Output of ListGrants and ListRetirableGrants.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ListGrantsOutput {
+    grants: Vec<GrantListEntry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_marker: Option<String>,
+    truncated: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct GrantListEntry {
+    key_id: Arc<str>,
+    grant_id: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    creation_date: Timestamp,
+    grantee_principal: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retiring_principal: Option<String>,
+    issuing_account: String,
+    operations: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    constraints: Option<GrantConstraints>,
+}
+
+/// ListGrants
+pub(crate) async fn list(
+    simulator: &Simulator,
+    caller: &Caller,
+    input: ListGrants,
+) -> Result<ListGrantsOutput, KmsError> {
+    let region = simulator.region(caller);
+    let mut state = region.lock();
+    let key = &*state.key(Operation::ListGrants, caller, &input.key_id)?;
+    let wanted = |grant: &&Grant| {
+        let id = input.grant_id.as_ref();
+        let grantee = input.grantee_principal.as_ref();
+        id.is_none_or(|id| *id == grant.id)
+            && grantee.is_none_or(|grantee| *grantee == grant.terms.grantee_principal)
+    };
+    let grants = key.grants.values().filter(wanted).map(|grant| (key, grant));
+    let page = input.page.page(grants, |(_, grant)| &grant.id)?;
+    Ok(output(page, caller))
+}
+
+/// Input of ListRetirableGrants.
+#[derive(Debug)]
+pub(crate) struct ListRetirableGrants {
+    retiring_principal: String,
+    page: PageRequest,
+}
+
+impl Input for ListRetirableGrants {
+    fn read(m: &mut Members<'_>) -> Self {
+        Self {
+            page: PageRequest::read(m, 50, 100),
+            retiring_principal: principal(m, "RetiringPrincipal").required(),
+        }
+    }
+}
+
+/// ListRetirableGrants
+pub(crate) async fn list_retirable(
+    simulator: &Simulator,
+    caller: &Caller,
+    input: ListRetirableGrants,
+) -> Result<ListGrantsOutput, KmsError> {
+    let region = simulator.region(caller);
+    let state = region.lock();
+    let retirable =
+        |grant: &Grant| grant.terms.retiring_principal.as_ref() == Some(&input.retiring_principal);
+    let keys = state.keys.iter();
+    let mut grants: Vec<_> = keys
+        .flat_map(|key| key.grants.values().map(move |grant| (key, grant)))
+        .filter(|(_, grant)| retirable(grant))
+        .collect();
+    grants.sort_by(|(_, left), (_, right)| left.id.cmp(&right.id));
+    let page = input
+        .page
+        .page(grants.into_iter(), |(_, grant)| &grant.id)?;
+    Ok(output(page, caller))
+}
+
+/// Input of RetireGrant: a token, or a key and a grant.
+#[derive(Debug)]
+pub(crate) struct RetireGrant {
+    grant_token: Option<String>,
+    key_id: Option<String>,
+    grant_id: Option<String>,
+    dry_run: bool,
+}
+
+impl Input for RetireGrant {
+    fn read(m: &mut Members<'_>) -> Self {
+        Self {
+            grant_token: m.text("GrantToken").length(1, 8192).optional(),
+            key_id: optional_key_id(m, "KeyId"),
+            grant_id: m.text("GrantId").length(1, 128).optional(),
+            dry_run: dry_run(m),
+        }
+    }
+}
+
+/// RetireGrant
+pub(crate) async fn retire(
+    simulator: &Simulator,
+    caller: &Caller,
+    input: RetireGrant,
+) -> Result<(), KmsError> {
+    let region = simulator.region(caller);
+    let mut state = region.lock();
+    let (key_id, grant_id) = match (input.grant_token, input.key_id, input.grant_id) {
+        (Some(token), None, None) => state
+            .keys
+            .iter()
+            .find_map(|key| {
+                let grant = key.grants.values().find(|grant| grant.token == token)?;
+                Some((key.arn().to_string(), grant.id.clone()))
+            })
+            .ok_or_else(|| {
+                KmsError::new(
+                    "InvalidGrantTokenException",
+                    "The grant token names no grant of this account and Region.",
+                )
+            })?,
+        (None, Some(key_id), Some(grant_id)) => (key_id, grant_id),
+        _ => {
+            return Err(KmsError::validation(
+                "Specify a GrantToken, or a KeyId and a GrantId, but not both.",
+            ));
+        }
+    };
+    let key = state.key(Operation::RetireGrant, caller, &key_id)?;
+    remove(key, &grant_id, input.dry_run)
+}
+
+/// Input of RevokeGrant.
+#[derive(Debug)]
+pub(crate) struct RevokeGrant {
+    key_id: String,
+    grant_id: String,
+    dry_run: bool,
+}
+
+impl Input for RevokeGrant {
+    fn read(m: &mut Members<'_>) -> Self {
+        Self {
+            key_id: key_id(m, "KeyId"),
+            grant_id: m.text("GrantId").length(1, 128).required(),
+            dry_run: dry_run(m),
+        }
+    }
+}
+
+/// RevokeGrant
+pub(crate) async fn revoke(
+    simulator: &Simulator,
+    caller: &Caller,
+    input: RevokeGrant,
+) -> Result<(), KmsError> {
+    let region = simulator.region(caller);
+    let mut state = region.lock();
+    let key = state.key(Operation::RevokeGrant, caller, &input.key_id)?;
+    remove(key, &input.grant_id, input.dry_run)
+}
+
+fn remove(key: &mut Key, grant_id: &str, dry_run: bool) -> Result<(), KmsError> {
+    if !key.grants.contains_key(grant_id) {
+        return Err(KmsError::not_found(format!(
+            "Grant ID {grant_id} not found"
+        )));
+    }
+    check_dry_run(dry_run)?;
+    key.grants.remove(grant_id);
+    Ok(())
+}
+
+fn output(page: Page<(&Key, &Grant)>, caller: &Caller) -> ListGrantsOutput {
+    let issuing_account = format!(
+        "arn:{}:iam::{}:root",
+        partition(&caller.region),
+        caller.account
+    );
+    ListGrantsOutput {
+        truncated: page.truncated(),
+        grants: page
+            .items
+            .into_iter()
+            .map(|(key, grant)| GrantListEntry {
+                key_id: Arc::clone(key.arn()),
+                grant_id: grant.id.clone(),
+                name: grant.terms.name.clone(),
+                creation_date: Timestamp(grant.created),
+                grantee_principal: grant.terms.grantee_principal.clone(),
+                retiring_principal: grant.terms.retiring_principal.clone(),
+                issuing_account: issuing_account.clone(),
+                operations: grant.terms.operations.clone(),
+                constraints: grant.terms.constraints.clone(),
+            })
+            .collect(),
+        next_marker: page.next_marker,
+    }
+}
+
+/// What a symmetric key's grant can permit, and how much a constraint can say.
+fn check_terms(terms: &GrantTerms) -> Result<(), KmsError> {
+    let unsupported = |operation: &&String| !SYMMETRIC_OPERATIONS.contains(&operation.as_str());
+    if let Some(operation) = terms.operations.iter().find(unsupported) {
+        return Err(KmsError::validation(format!(
+            "Grant operation {operation} is not supported on a symmetric encryption KMS key."
+        )));
+    }
+    let constraints = terms.constraints.as_ref();
+    let maps = constraints.into_iter().flat_map(|c| {
+        [&c.encryption_context_subset, &c.encryption_context_equals]
+            .into_iter()
+            .flatten()
+    });
+    for map in maps {
+        if map.len() > 8 || map.values().any(|value| value.chars().count() > 384) {
+            return Err(KmsError::validation(
+                "A grant constraint has at most 8 encryption context pairs, each value at most 384 characters.",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// `PrincipalIdType`
+fn principal<'m>(members: &'m mut Members<'_>, name: &str) -> Text<'m> {
+    members
+        .text(name)
+        .length(1, 256)
+        .pattern("^[\\w+=,.@:/-]+$", |text| {
+            let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&b);
+            text.bytes().all(allowed)
+        })
+}
+
+const GRANT_OPERATIONS: &[&str] = &[
+    "Decrypt",
+    "Encrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext",
+    "ReEncryptFrom",
+    "ReEncryptTo",
+    "Sign",
+    "Verify",
+    "GetPublicKey",
+    "CreateGrant",
+    "RetireGrant",
+    "DescribeKey",
+    "GenerateDataKeyPair",
+    "GenerateDataKeyPairWithoutPlaintext",
+    "GenerateMac",
+    "VerifyMac",
+    "DeriveSharedSecret",
+];
+
+const SYMMETRIC_OPERATIONS: &[&str] = &[
+    "Decrypt",
+    "Encrypt",
+    "GenerateDataKey",
+    "GenerateDataKeyWithoutPlaintext",
+    "ReEncryptFrom",
+    "ReEncryptTo",
+    "CreateGrant",
+    "RetireGrant",
+    "DescribeKey",
+    "GenerateDataKeyPair",
+    "GenerateDataKeyPairWithoutPlaintext",
+];

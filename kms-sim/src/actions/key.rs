@@ -1,0 +1,332 @@
+//! DescribeKey, ListKeys, EnableKey, DisableKey, ScheduleKeyDeletion, CancelKeyDeletion, UpdateKeyDescription.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::api::shapes::{grant_tokens, key_id};
+use crate::api::{Input, KmsError, Members, PageRequest, Timestamp};
+use crate::custom_key_store::CustomKeyStores;
+use crate::key::{AdminState, Key, Origin};
+use crate::key_state::KeyState;
+use crate::operation::Operation;
+use crate::rotation::days;
+use crate::simulator::{Caller, Simulator};
+
+/// `KeyMetadata`
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct KeyMetadata {
+    #[serde(rename = "AWSAccountId")]
+    account: String,
+    key_id: Arc<str>,
+    arn: Arc<str>,
+    creation_date: Timestamp,
+    enabled: bool,
+    description: String,
+    key_usage: &'static str,
+    key_state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deletion_date: Option<Timestamp>,
+    origin: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom_key_store_id: Option<String>,
+    key_manager: &'static str,
+    customer_master_key_spec: &'static str,
+    key_spec: &'static str,
+    encryption_algorithms: [&'static str; 1],
+    multi_region: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    xks_key_configuration: Option<XksKeyConfiguration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_key_material_id: Option<String>,
+}
+
+/// `XksKeyConfigurationType`
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct XksKeyConfiguration {
+    id: String,
+}
+
+impl KeyMetadata {
+    /// What is told of a key.
+    pub(crate) fn new(key: &Key, stores: &CustomKeyStores, caller: &Caller) -> Self {
+        let state = key.state(stores);
+        let (xks_key_configuration, current_key_material_id) = match key.origin() {
+            Origin::AwsKms(material) => (None, Some(material.current().id().to_hex())),
+            Origin::ExternalKeyStore { external_key, .. } => {
+                let id = external_key.as_str().to_owned();
+                (Some(XksKeyConfiguration { id }), None)
+            }
+        };
+        Self {
+            account: caller.account.clone(),
+            key_id: Arc::clone(key.id()),
+            arn: Arc::clone(key.arn()),
+            creation_date: Timestamp(key.created()),
+            enabled: state == KeyState::Enabled,
+            description: key.description.clone(),
+            key_usage: "ENCRYPT_DECRYPT",
+            key_state: state.name(),
+            deletion_date: match key.admin_state {
+                AdminState::PendingDeletion(date) => Some(Timestamp(date)),
+                AdminState::Enabled | AdminState::Disabled => None,
+            },
+            origin: key.origin().name(),
+            custom_key_store_id: key.origin().store().map(|id| id.as_str().to_owned()),
+            key_manager: "CUSTOMER",
+            customer_master_key_spec: "SYMMETRIC_DEFAULT",
+            key_spec: "SYMMETRIC_DEFAULT",
+            encryption_algorithms: ["SYMMETRIC_DEFAULT"],
+            multi_region: false,
+            xks_key_configuration,
+            current_key_material_id,
+        }
+    }
+}
+
+/// Input of every operation that takes a `KeyId` and nothing else.
+#[derive(Debug)]
+pub(crate) struct KeyIdInput {
+    pub(crate) key_id: String,
+}
+
+impl Input for KeyIdInput {
+    fn read(m: &mut Members<'_>) -> Self {
+        Self {
+            key_id: key_id(m, "KeyId"),
+        }
+    }
+}
+
+/// Input of DescribeKey.
+#[derive(Debug)]
+pub(crate) struct DescribeKey {
+    key_id: String,
+}
+
+impl Input for DescribeKey {
+    fn read(m: &mut Members<'_>) -> Self {
+        let key_id = key_id(m, "KeyId");
+        grant_tokens(m);
+        Self { key_id }
+    }
+}
+
+/// Output of DescribeKey and CreateKey.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct KeyMetadataOutput {
+    pub(crate) key_metadata: KeyMetadata,
+}
+
+/// DescribeKey; never asks a proxy.
+pub(crate) async fn describe(
+    simulator: &Simulator,
+    caller: &Caller,
+    input: DescribeKey,
+) -> Result<KeyMetadataOutput, KmsError> {
+    let region = simulator.region(caller);
+    let state = &mut *region.lock();
+    let key = state
+        .key(Operation::DescribeKey, caller, &input.key_id)?
+        .id();
+    let key = Arc::clone(key);
+    match state.keys.get(&key) {
+        Some(key) => Ok(KeyMetadataOutput {
+            key_metadata: KeyMetadata::new(key, &state.stores, caller),
+        }),
+        None => Err(KmsError::not_found(format!("Key '{key}' does not exist"))),
+    }
+}
+
+/// Input of ListKeys.
+#[derive(Debug)]
+pub(crate) struct ListKeys {
+    page: PageRequest,
+}
+
+impl Input for ListKeys {
+    fn read(m: &mut Members<'_>) -> Self {
+        Self {
+            page: PageRequest::read(m, 100, 1000),
+        }
+    }
+}
+
+/// Output of ListKeys.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ListKeysOutput {
+    keys: Vec<KeyListEntry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_marker: Option<String>,
+    truncated: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct KeyListEntry {
+    key_id: Arc<str>,
+    key_arn: Arc<str>,
+}
+
+/// ListKeys
+pub(crate) async fn list(
+    simulator: &Simulator,
+    caller: &Caller,
+    input: ListKeys,
+) -> Result<ListKeysOutput, KmsError> {
+    let region = simulator.region(caller);
+    let state = region.lock();
+    let page = input.page.page(state.keys.iter(), |key| key.id())?;
+    Ok(ListKeysOutput {
+        truncated: page.truncated(),
+        keys: page
+            .items
+            .into_iter()
+            .map(|key| KeyListEntry {
+                key_id: Arc::clone(key.id()),
+                key_arn: Arc::clone(key.arn()),
+            })
+            .collect(),
+        next_marker: page.next_marker,
+    })
+}
+
+/// EnableKey; while the key is Unavailable this shows when its store is connected again.
+pub(crate) async fn enable(
+    simulator: &Simulator,
+    caller: &Caller,
+    input: KeyIdInput,
+) -> Result<(), KmsError> {
+    let region = simulator.region(caller);
+    let mut state = region.lock();
+    let key = state.key(Operation::EnableKey, caller, &input.key_id)?;
+    key.admin_state = AdminState::Enabled;
+    // A rotation that fell due while the key was disabled happens at once.
+    if let Some(material) = key.rotating_material() {
+        material.rotate_due(region.now())?;
+    }
+    let id = Arc::clone(key.id());
+    state.keys.reschedule(&id);
+    Ok(())
+}
+
+/// DisableKey
+pub(crate) async fn disable(
+    simulator: &Simulator,
+    caller: &Caller,
+    input: KeyIdInput,
+) -> Result<(), KmsError> {
+    let region = simulator.region(caller);
+    let mut state = region.lock();
+    let key = state.key(Operation::DisableKey, caller, &input.key_id)?;
+    key.admin_state = AdminState::Disabled;
+    Ok(())
+}
+
+/// Input of ScheduleKeyDeletion.
+#[derive(Debug)]
+pub(crate) struct ScheduleKeyDeletion {
+    key_id: String,
+    pending_window_in_days: Option<u16>,
+}
+
+impl Input for ScheduleKeyDeletion {
+    fn read(m: &mut Members<'_>) -> Self {
+        Self {
+            key_id: key_id(m, "KeyId"),
+            pending_window_in_days: m.integer("PendingWindowInDays").range(1, 365),
+        }
+    }
+}
+
+/// Output of ScheduleKeyDeletion.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ScheduleKeyDeletionOutput {
+    key_id: Arc<str>,
+    deletion_date: Timestamp,
+    key_state: &'static str,
+    pending_window_in_days: u16,
+}
+
+/// ScheduleKeyDeletion
+pub(crate) async fn schedule_deletion(
+    simulator: &Simulator,
+    caller: &Caller,
+    input: ScheduleKeyDeletion,
+) -> Result<ScheduleKeyDeletionOutput, KmsError> {
+    let window = input.pending_window_in_days.unwrap_or(30);
+    if !(7..=30).contains(&window) {
+        return Err(KmsError::validation(format!(
+            "PendingWindowInDays is {window}; it must be between 7 and 30 (inclusive)."
+        )));
+    }
+    let region = simulator.region(caller);
+    let mut state = region.lock();
+    let key = state.key(Operation::ScheduleKeyDeletion, caller, &input.key_id)?;
+    let date = region.now() + days(window);
+    key.admin_state = AdminState::PendingDeletion(date);
+    let (id, arn) = (Arc::clone(key.id()), Arc::clone(key.arn()));
+    state.keys.reschedule(&id);
+    Ok(ScheduleKeyDeletionOutput {
+        key_id: arn,
+        deletion_date: Timestamp(date),
+        key_state: KeyState::PendingDeletion.name(),
+        pending_window_in_days: window,
+    })
+}
+
+/// Output of CancelKeyDeletion.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct CancelKeyDeletionOutput {
+    key_id: Arc<str>,
+}
+
+/// CancelKeyDeletion: the key is disabled afterwards.
+pub(crate) async fn cancel_deletion(
+    simulator: &Simulator,
+    caller: &Caller,
+    input: KeyIdInput,
+) -> Result<CancelKeyDeletionOutput, KmsError> {
+    let region = simulator.region(caller);
+    let mut state = region.lock();
+    let key = state.key(Operation::CancelKeyDeletion, caller, &input.key_id)?;
+    key.admin_state = AdminState::Disabled;
+    Ok(CancelKeyDeletionOutput {
+        key_id: Arc::clone(key.arn()),
+    })
+}
+
+/// Input of UpdateKeyDescription.
+#[derive(Debug)]
+pub(crate) struct UpdateKeyDescription {
+    key_id: String,
+    description: String,
+}
+
+impl Input for UpdateKeyDescription {
+    fn read(m: &mut Members<'_>) -> Self {
+        Self {
+            key_id: key_id(m, "KeyId"),
+            description: m.text("Description").length(0, 8192).required(),
+        }
+    }
+}
+
+/// UpdateKeyDescription
+pub(crate) async fn update_description(
+    simulator: &Simulator,
+    caller: &Caller,
+    input: UpdateKeyDescription,
+) -> Result<(), KmsError> {
+    let region = simulator.region(caller);
+    let mut state = region.lock();
+    let key = state.key(Operation::UpdateKeyDescription, caller, &input.key_id)?;
+    key.description = input.description;
+    Ok(())
+}

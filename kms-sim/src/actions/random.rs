@@ -1,0 +1,73 @@
+//! GenerateRandom.
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::crypto::{check_recipient, recipient};
+use crate::api::{Input, KmsError, Members, SecretBytes};
+use crate::custom_key_store::{ConnectionState, CustomKeyStoreType};
+use crate::key_material::fill_random;
+use crate::simulator::{Caller, Simulator};
+
+/// Input of GenerateRandom.
+#[derive(Debug)]
+pub(crate) struct GenerateRandom {
+    number_of_bytes: Option<u16>,
+    custom_key_store_id: Option<String>,
+    recipient: Option<()>,
+}
+
+impl Input for GenerateRandom {
+    fn read(m: &mut Members<'_>) -> Self {
+        Self {
+            number_of_bytes: m.integer("NumberOfBytes").range(1, 1024),
+            custom_key_store_id: m.text("CustomKeyStoreId").length(1, 64).optional(),
+            recipient: recipient(m),
+        }
+    }
+}
+
+/// Output of GenerateRandom.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct GenerateRandomOutput {
+    plaintext: SecretBytes,
+}
+
+/// GenerateRandom: external key stores have no random bytes, CloudHSM key stores while they are CONNECTED.
+pub(crate) async fn generate(
+    simulator: &Simulator,
+    caller: &Caller,
+    input: GenerateRandom,
+) -> Result<GenerateRandomOutput, KmsError> {
+    let len = input
+        .number_of_bytes
+        .ok_or_else(|| KmsError::validation("NumberOfBytes is required."))?;
+    check_recipient(input.recipient)?;
+    if let Some(id) = &input.custom_key_store_id {
+        caller.is_about(id);
+        let region = simulator.region(caller);
+        let state = region.lock();
+        let store = state.stores.expect(id)?;
+        match (store.kind(), store.connection_state()) {
+            (CustomKeyStoreType::ExternalKeyStore, _) => {
+                return Err(KmsError::unsupported(format!(
+                    "Custom key store {id} is an external key store, which cannot generate random bytes. Omit \
+                     CustomKeyStoreId, or name a CloudHSM key store."
+                )));
+            }
+            (CustomKeyStoreType::AwsCloudHsm, ConnectionState::Connected) => {}
+            (CustomKeyStoreType::AwsCloudHsm, _) => {
+                return Err(KmsError::new(
+                    "CustomKeyStoreInvalidStateException",
+                    format!("Custom key store {id} is not CONNECTED. Connect it and try again."),
+                ));
+            }
+        }
+    }
+    let mut bytes = Zeroizing::new(vec![0; len.into()]);
+    fill_random(&mut bytes)?;
+    Ok(GenerateRandomOutput {
+        plaintext: SecretBytes(bytes),
+    })
+}

@@ -1,0 +1,114 @@
+//! Members that many operations share, with their constraints.
+
+use std::collections::BTreeMap;
+
+use super::KmsError;
+use super::members::Members;
+use crate::encryption_context::EncryptionContext;
+
+/// `KeyIdType`
+pub(crate) fn key_id(members: &mut Members<'_>, name: &str) -> String {
+    members.text(name).length(1, 2048).required()
+}
+
+/// An optional `KeyIdType`.
+pub(crate) fn optional_key_id(members: &mut Members<'_>, name: &str) -> Option<String> {
+    members.text(name).length(1, 2048).optional()
+}
+
+/// `AliasNameType`
+pub(crate) fn alias_name(members: &mut Members<'_>) -> String {
+    members
+        .text("AliasName")
+        .length(1, 256)
+        .pattern("^[a-zA-Z0-9:/_-]+$", |name| {
+            let allowed = |b: u8| b.is_ascii_alphanumeric() || b":/_-".contains(&b);
+            name.bytes().all(allowed)
+        })
+        .required()
+}
+
+/// `GrantTokenList`: accepted, and of no consequence, since nothing is denied that a grant could allow.
+pub(crate) fn grant_tokens(members: &mut Members<'_>) {
+    members.text_list("GrantTokens", 0, 10, |token| {
+        token.length(1, 8192).required()
+    });
+}
+
+/// `EncryptionContextType`
+pub(crate) fn encryption_context(members: &mut Members<'_>, name: &str) -> EncryptionContext {
+    members.text_map(name).unwrap_or_default().into()
+}
+
+/// `PolicyType`
+pub(crate) fn policy(members: &mut Members<'_>) -> Option<String> {
+    members
+        .text("Policy")
+        .length(1, 131_072)
+        .pattern("[\\u0009\\u000A\\u000D\\u0020-\\u00FF]+", |text| {
+            let allowed = |c| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{ff}');
+            text.chars().all(allowed)
+        })
+        .optional()
+}
+
+/// `TagList`
+pub(crate) fn tags(members: &mut Members<'_>) -> Option<Vec<(String, String)>> {
+    members.list("Tags", 0, usize::MAX, |tag| {
+        let key = tag.text("TagKey").length(1, 128).required();
+        (key, tag.text("TagValue").length(0, 256).required())
+    })
+}
+
+/// What a list of tags makes of the tags of a key.
+///
+/// # Errors
+/// TagException for duplicate or reserved keys, and for more than 50 tags.
+pub(crate) fn merge_tags(
+    current: &BTreeMap<String, String>,
+    tags: Vec<(String, String)>,
+) -> Result<BTreeMap<String, String>, KmsError> {
+    let count = tags.len();
+    let new: BTreeMap<String, String> = tags.into_iter().collect();
+    let error = |message: &'static str| Err(KmsError::new("TagException", message));
+    if new.len() != count {
+        return error("Duplicate tag keys");
+    }
+    if new.keys().any(|key| key.starts_with("aws:")) {
+        return error("Tags beginning with aws: are reserved");
+    }
+    let mut merged = current.clone();
+    merged.extend(new);
+    if merged.len() > MAX_TAGS {
+        return error("Too many tags");
+    }
+    Ok(merged)
+}
+
+/// Checks a key policy: a JSON object of at most 32 KiB.
+///
+/// # Errors
+/// MalformedPolicyDocumentException, LimitExceededException.
+pub(crate) fn check_policy(policy: &str) -> Result<(), KmsError> {
+    if policy.len() > MAX_POLICY_LEN {
+        return Err(KmsError::new(
+            "LimitExceededException",
+            format!(
+                "The key policy has {} bytes; at most {MAX_POLICY_LEN} are allowed.",
+                policy.len()
+            ),
+        ));
+    }
+    let problem = match serde_json::from_str::<serde_json::Value>(policy) {
+        Ok(serde_json::Value::Object(document)) if document.contains_key("Statement") => {
+            return Ok(());
+        }
+        Ok(serde_json::Value::Object(_)) => "The policy has no Statement.".to_owned(),
+        Ok(_) => "The policy is not a JSON object.".to_owned(),
+        Err(error) => format!("The policy is not valid JSON: {error}."),
+    };
+    Err(KmsError::new("MalformedPolicyDocumentException", problem))
+}
+
+const MAX_TAGS: usize = 50;
+const MAX_POLICY_LEN: usize = 32_768;

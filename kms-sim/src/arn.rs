@@ -1,0 +1,193 @@
+//! Amazon Resource Names of keys and aliases, and what the texts in `KeyId` members mean.
+
+use crate::api::KmsError;
+use crate::credentials::partition;
+use crate::operation::Operation;
+use crate::simulator::Caller;
+
+/// The ARN of a key in the caller's account and Region.
+pub(crate) fn key_arn(caller: &Caller, key_id: &str) -> String {
+    arn(caller, &format!("key/{key_id}"))
+}
+
+/// The ARN of an alias in the caller's account and Region; the name has its `alias/`.
+pub(crate) fn alias_arn(caller: &Caller, alias_name: &str) -> String {
+    arn(caller, alias_name)
+}
+
+fn arn(caller: &Caller, resource: &str) -> String {
+    let Caller {
+        account, region, ..
+    } = caller;
+    format!(
+        "arn:{}:kms:{region}:{account}:{resource}",
+        partition(region)
+    )
+}
+
+/// What a `KeyId` member names in the caller's account and Region.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum KeyReference<'a> {
+    /// A key id: a UUID.
+    Id(&'a str),
+    /// An alias name with its `alias/`.
+    Alias(&'a str),
+}
+
+impl<'a> KeyReference<'a> {
+    /// Reads a key id, key ARN, alias name or alias ARN.
+    ///
+    /// # Errors
+    /// NotFoundException for what cannot name a key here, InvalidArnException for what only begins like an ARN,
+    /// AccessDeniedException for another account's key.
+    pub(crate) fn parse(
+        text: &'a str,
+        caller: &Caller,
+        operation: Operation,
+    ) -> Result<Self, KmsError> {
+        let resource = match text.strip_prefix("arn:") {
+            Some(rest) => Self::resource(rest, caller, operation)
+                .transpose()
+                .unwrap_or_else(|| {
+                    Err(KmsError::new(
+                        "InvalidArnException",
+                        format!("Invalid arn {text}"),
+                    ))
+                })?,
+            None => text,
+        };
+        let id = match resource.strip_prefix("key/") {
+            Some(id) if resource.len() < text.len() => id,
+            _ if resource.starts_with("alias/") => return Ok(Self::Alias(resource)),
+            _ => resource,
+        };
+        if is_uuid(id) {
+            return Ok(Self::Id(id));
+        }
+        Err(KmsError::not_found(format!("Invalid keyId '{id}'")))
+    }
+
+    /// The resource of an ARN without its `arn:`; `None` if it is no ARN of KMS.
+    fn resource(
+        rest: &'a str,
+        caller: &Caller,
+        operation: Operation,
+    ) -> Result<Option<&'a str>, KmsError> {
+        let mut parts = rest.splitn(5, ':');
+        let (Some(arn_partition), Some("kms"), Some(region), Some(account), Some(resource)) = (
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+            parts.next(),
+        ) else {
+            return Ok(None);
+        };
+        if !resource.starts_with("key/") && !resource.starts_with("alias/") {
+            return Ok(None);
+        }
+        if region != caller.region || arn_partition != partition(&caller.region) {
+            return Err(KmsError::not_found(format!("Invalid arn {region}")));
+        }
+        if account != caller.account {
+            return Err(KmsError::new(
+                "AccessDeniedException",
+                format!(
+                    "User: {} is not authorized to perform: kms:{} on this resource because the resource does not \
+                     exist in this Region, no resource-based policies allow access, or a resource-based policy \
+                     explicitly denies access",
+                    caller.principal_arn,
+                    operation.name()
+                ),
+            ));
+        }
+        Ok(Some(resource))
+    }
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, b)| match at {
+            8 | 13 | 18 | 23 => b == b'-',
+            _ => matches!(b, b'0'..=b'9' | b'a'..=b'f'),
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "1234abcd-12ab-34cd-56ef-1234567890ab";
+
+    fn caller() -> Caller {
+        Caller::new(
+            "111122223333".to_owned(),
+            "us-east-1".to_owned(),
+            "arn:aws:iam::111122223333:user/Alice".to_owned(),
+            String::new(),
+        )
+    }
+
+    #[test]
+    fn ids_arns_and_aliases_are_told_apart() {
+        let arn = format!("arn:aws:kms:us-east-1:111122223333:key/{ID}");
+        assert_eq!(key_arn(&caller(), ID), arn);
+        for (text, expected) in [
+            (ID, KeyReference::Id(ID)),
+            (&arn, KeyReference::Id(ID)),
+            ("alias/x", KeyReference::Alias("alias/x")),
+            (
+                "arn:aws:kms:us-east-1:111122223333:alias/a:b",
+                KeyReference::Alias("alias/a:b"),
+            ),
+        ] {
+            let found = KeyReference::parse(text, &caller(), Operation::DescribeKey);
+            assert_eq!(found, Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_names_no_key_has_the_texts_of_kms() {
+        for (text, name, message) in [
+            (
+                "fake-key-id",
+                "NotFoundException",
+                "Invalid keyId 'fake-key-id'",
+            ),
+            (
+                "arn:aws:kms:us-west-2:111122223333:key/x",
+                "NotFoundException",
+                "Invalid arn us-west-2",
+            ),
+            (
+                "arn:aws:kms:us-east-1:111122223333:key/x",
+                "NotFoundException",
+                "Invalid keyId 'x'",
+            ),
+            (
+                "arn:aws:kms:us-east-1",
+                "InvalidArnException",
+                "Invalid arn arn:aws:kms:us-east-1",
+            ),
+            (
+                "arn:aws:s3:us-east-1:111122223333:key/x",
+                "InvalidArnException",
+                "Invalid arn arn:aws:s3:us-east-1:111122223333:key/x",
+            ),
+            (
+                "arn:aws:kms:us-east-1:999999999999:alias/x",
+                "AccessDeniedException",
+                "User: arn:aws:iam::111122223333:user/Alice is not authorized to perform: kms:DescribeKey on this \
+                 resource because the resource does not exist in this Region, no resource-based policies allow \
+                 access, or a resource-based policy explicitly denies access",
+            ),
+        ] {
+            let error = KeyReference::parse(text, &caller(), Operation::DescribeKey).unwrap_err();
+            assert_eq!(
+                (error.name(), error.message()),
+                (name, Some(message)),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! A key that its state allowed to be used: double encryption for one operation, without any lock.
+//!
+//! The inner layer is KMS's own key material. Keys of external key stores have an outer layer: the external key, which
+//! is given the sealed inner layer as its plaintext, so that neither alone opens a ciphertext.
+
+use std::sync::Arc;
+
+use xks_api::error::ErrorName;
+use xks_api::fields::{Aad, Plaintext};
+use xks_api::ids::ExternalKeyId;
+use xks_api::message::{CdivAlgorithm, DecryptRequest, EncryptRequest};
+use xks_api::metadata::RequestMetadata;
+use zeroize::Zeroizing;
+
+use crate::api::KmsError;
+use crate::ciphertext_blob::{
+    CiphertextBlob, Contents, Layers, encode_external, encode_kms, header,
+};
+use crate::encryption_context::EncryptionContext;
+use crate::key::{Key, Origin};
+use crate::key_material::KeyMaterial;
+use crate::operation::Operation;
+use crate::proxy_failure::ProxyFailure;
+use crate::simulator::{Caller, RegionState};
+use crate::xks_client::XksLink;
+
+/// A key and the right to use it in one operation of one caller.
+pub(crate) struct UsableKey {
+    operation: Operation,
+    arn: Arc<str>,
+    layers: UsableLayers,
+}
+
+/// What seals and opens.
+enum UsableLayers {
+    /// `None` if the ciphertext names a version that the key does not have.
+    Kms(Option<Arc<KeyMaterial>>),
+    KmsAndExternal {
+        material: Arc<KeyMaterial>,
+        external_key: ExternalKeyId,
+        link: XksLink,
+    },
+}
+
+impl RegionState {
+    /// The key that a `KeyId` member names, to encrypt with its current material.
+    ///
+    /// # Errors
+    /// What finding it and its state give.
+    pub(crate) fn key_to_encrypt(
+        &mut self,
+        operation: Operation,
+        caller: &Caller,
+        key_id: &str,
+    ) -> Result<UsableKey, KmsError> {
+        let id = Arc::clone(self.key(operation, caller, key_id)?.id());
+        self.usable(operation, &id, |key| match key.origin() {
+            Origin::AwsKms(material) => Some(Arc::clone(material.current())),
+            Origin::ExternalKeyStore { material, .. } => Some(Arc::clone(material)),
+        })
+    }
+
+    /// The key that a ciphertext names, to decrypt it.
+    ///
+    /// # Errors
+    /// IncorrectKeyException if `key_id` names another one, AccessDeniedException if there is no such key, else what
+    /// its state gives.
+    pub(crate) fn key_to_decrypt(
+        &mut self,
+        operation: Operation,
+        caller: &Caller,
+        key_id: Option<&str>,
+        blob: &CiphertextBlob<'_>,
+    ) -> Result<UsableKey, KmsError> {
+        if let Some(key_id) = key_id {
+            let id = self.keys.resolve(operation, caller, key_id)?;
+            if self
+                .keys
+                .get(&id)
+                .is_none_or(|key| **key.arn() != *blob.key_arn)
+            {
+                return Err(KmsError::new(
+                    "IncorrectKeyException",
+                    INCORRECT_KEY_MESSAGE,
+                ));
+            }
+        }
+        let id = self
+            .keys
+            .resolve(operation, caller, blob.key_arn)
+            .ok()
+            .filter(|id| {
+                self.keys
+                    .get(id)
+                    .is_some_and(|key| **key.arn() == *blob.key_arn)
+            })
+            .ok_or_else(|| KmsError::new("AccessDeniedException", UNKNOWN_KEY_MESSAGE))?;
+        self.key(operation, caller, &id)?;
+        self.usable(operation, &id, |key| match key.origin() {
+            Origin::AwsKms(material) => material.find(blob.material).map(Arc::clone),
+            Origin::ExternalKeyStore { material, .. } => Some(Arc::clone(material)),
+        })
+    }
+
+    fn usable(
+        &self,
+        operation: Operation,
+        id: &str,
+        material: impl FnOnce(&Key) -> Option<Arc<KeyMaterial>>,
+    ) -> Result<UsableKey, KmsError> {
+        let not_connected = || ProxyFailure::NotConnected.crypto_error();
+        let key = self.keys.get(id).ok_or_else(not_connected)?;
+        let layers = match key.origin() {
+            Origin::AwsKms(_) => UsableLayers::Kms(material(key)),
+            Origin::ExternalKeyStore {
+                store,
+                external_key,
+                ..
+            } => UsableLayers::KmsAndExternal {
+                material: material(key).ok_or_else(not_connected)?,
+                external_key: external_key.clone(),
+                link: self
+                    .stores
+                    .find(store.as_str())
+                    .and_then(|store| store.link())
+                    .ok_or_else(not_connected)?,
+            },
+        };
+        Ok(UsableKey {
+            operation,
+            arn: Arc::clone(key.arn()),
+            layers,
+        })
+    }
+}
+
+impl UsableKey {
+    /// The key ARN.
+    pub(crate) fn arn(&self) -> &str {
+        &self.arn
+    }
+
+    /// `KeyMaterialId`; absent for keys of custom key stores.
+    pub(crate) fn material_id(&self) -> Option<String> {
+        match &self.layers {
+            UsableLayers::Kms(material) => material.as_ref().map(|m| m.id().to_hex()),
+            UsableLayers::KmsAndExternal { .. } => None,
+        }
+    }
+
+    /// The CiphertextBlob of a plaintext.
+    ///
+    /// # Errors
+    /// KMSInvalidStateException for every failure of the proxy.
+    pub(crate) async fn encrypt(
+        &self,
+        caller: &Caller,
+        plaintext: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<Vec<u8>, KmsError> {
+        match &self.layers {
+            UsableLayers::Kms(material) => {
+                let material = material.as_ref().ok_or_else(invalid_ciphertext)?;
+                let header = header(Layers::Kms, material.id(), &self.arn);
+                let sealed = material.seal(&context.aad(&header), plaintext)?;
+                Ok(encode_kms(header, &sealed))
+            }
+            UsableLayers::KmsAndExternal {
+                material,
+                external_key,
+                link,
+            } => {
+                let header = header(Layers::KmsAndExternal, material.id(), &self.arn);
+                let sealed = material.seal(&context.aad(&header), plaintext)?;
+                let request = EncryptRequest {
+                    metadata: self.request_metadata(caller),
+                    plaintext: Plaintext::from(&*sealed),
+                    aad: proxy_aad(context, &header),
+                    cdiv: Some(CdivAlgorithm::Sha256),
+                };
+                let sealed = link
+                    .encrypt(external_key, &request)
+                    .await
+                    .map_err(|failure| failure.crypto_error())?;
+                Ok(encode_external(header, &sealed))
+            }
+        }
+    }
+
+    /// The plaintext of a CiphertextBlob.
+    ///
+    /// # Errors
+    /// InvalidCiphertextException without a message, or, where an external key is involved, KMSInvalidStateException
+    /// for every failure.
+    pub(crate) async fn decrypt(
+        &self,
+        caller: &Caller,
+        blob: CiphertextBlob<'_>,
+        context: &EncryptionContext,
+    ) -> Result<Zeroizing<Vec<u8>>, KmsError> {
+        match &self.layers {
+            UsableLayers::Kms(material) => match (material, blob.contents) {
+                (Some(material), Contents::Kms(sealed)) => material
+                    .open(&context.aad(blob.header), sealed)
+                    .ok_or_else(invalid_ciphertext),
+                _ => Err(invalid_ciphertext()),
+            },
+            UsableLayers::KmsAndExternal {
+                material,
+                external_key,
+                link,
+            } => {
+                let Contents::External(sealed) = blob.contents else {
+                    // As the proxy would say of it.
+                    let failure = ProxyFailure::Answered(ErrorName::InvalidCiphertext);
+                    return Err(failure.crypto_error());
+                };
+                let request = DecryptRequest {
+                    metadata: self.request_metadata(caller),
+                    aad: proxy_aad(context, blob.header),
+                    sealed,
+                };
+                let inner = link
+                    .decrypt(external_key, &request)
+                    .await
+                    .map_err(|failure| failure.crypto_error())?;
+                material
+                    .open(&context.aad(blob.header), inner.expose())
+                    .ok_or_else(|| ProxyFailure::InnerCiphertext.crypto_error())
+            }
+        }
+    }
+
+    fn request_metadata<'a>(&'a self, caller: &'a Caller) -> RequestMetadata<'a> {
+        RequestMetadata {
+            aws_principal_arn: (&*caller.principal_arn).into(),
+            aws_source_vpc: None,
+            aws_source_vpce: None,
+            kms_key_arn: Some((&*self.arn).into()),
+            kms_operation: self.operation.name().into(),
+            kms_request_id: (&*caller.request_id).into(),
+            kms_via_service: None,
+        }
+    }
+}
+
+/// What KMS answers for a ciphertext that is not genuine.
+pub(crate) const fn invalid_ciphertext() -> KmsError {
+    KmsError::without_message("InvalidCiphertextException")
+}
+
+fn proxy_aad(context: &EncryptionContext, header: &[u8]) -> Aad {
+    Aad::try_from(context.proxy_aad(header)).expect("at most 8,192 bytes")
+}
+
+const INCORRECT_KEY_MESSAGE: &str =
+    "The key ID in the request does not identify a CMK that can perform this operation.";
+const UNKNOWN_KEY_MESSAGE: &str = "The ciphertext refers to a customer master key that does not exist, does not exist \
+     in this region, or you are not allowed to access.";
