@@ -1,3 +1,28 @@
 //! The external key store proxy.
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`config`] | the configuration file, and everything that is read from files |
+//! | [`server`] | listeners, connections, deadlines, drain |
+//! | [`tls`] | certificates, suites, client names |
+//! | [`runtime`] | what connections share |
+//! | [`key_store`] | URI path prefixes with their credentials and keys |
+//! | [`key_manager`] | the seam to what holds the keys |
+//! | [`health`] | probes and what they found |
+//! | [`request_log`] | one line per request |
+//!
+//! A request goes from `server` through `http`, `pipeline`, `authenticate` and `ops` to a key manager.
 
+pub mod authenticate;
+pub mod config;
+mod error;
+pub mod health;
+mod http;
 pub mod key_manager;
+pub mod key_store;
+mod ops;
+mod pipeline;
+pub mod request_log;
+pub mod runtime;
+pub mod server;
+pub mod tls;

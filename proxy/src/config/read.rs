@@ -1,0 +1,454 @@
+//! From the shape of the file to a [`Config`]: every field, its bounds and its default.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use xks_api::ids::UriPathPrefix;
+use xks_api::sigv4::{Region, Regions};
+
+use super::document::{Document, Section, duration, integer, socket_addr, text};
+use super::files::{Files, Unusable};
+use super::{
+    Config, ConfigError, HealthConfig, KeyManagerConfig, KeyStoreConfig, LogConfig, RootKeySource,
+};
+use crate::key_store::KeySelection;
+use crate::request_log::LogFormat;
+use crate::runtime::Limits;
+use crate::server::Drain;
+use crate::tls::{self, ClientAuthentication, TlsMaterial};
+
+/// Reads the text of a configuration file. Relative paths in it are relative to the file.
+pub(super) fn config(file: &Path, content: &str) -> Result<Config, ConfigError> {
+    let document = Document::new(file, content);
+    let root = document.root();
+    let reader = Reader {
+        folder: file.parent().unwrap_or_else(|| Path::new(".")),
+        files: Files::default(),
+    };
+    reader.files.add(file, content.as_bytes());
+    let config = reader.config(&Section::root(&document, &root));
+    drop(root);
+    let problems = document.into_problems();
+    match config {
+        Some(config) if problems.is_empty() => {
+            let (sources, warnings) = reader.files.into_parts();
+            Ok(Config {
+                sources,
+                warnings,
+                ..config
+            })
+        }
+        _ => Err(ConfigError(problems)),
+    }
+}
+
+struct Reader<'f> {
+    folder: &'f Path,
+    files: Files,
+}
+
+type Fields<'s, 'd> = Section<'s, 'd>;
+
+impl Reader<'_> {
+    /// `None` only with at least one problem.
+    fn config(&self, root: &Fields<'_, '_>) -> Option<Config> {
+        let address = "an IP address and a port, such as \"0.0.0.0:443\" or \"[::]:443\"";
+        let listen = root.required("listen", socket_addr, address);
+        let health_listen = root.optional("health_listen", socket_addr, address);
+        let tls = self.tls(root.section("tls"));
+        let limits = limits(root.section("limits"));
+        let drain = drain(root.section("drain"));
+        let health = health(root.section("health"));
+        let log = log(root.section("log"));
+        let key_managers = self.key_managers(root);
+        let key_stores = self.key_stores(root, &key_managers);
+        root.refuse_others();
+        Some(Config {
+            listen: listen?,
+            health_listen,
+            tls: tls?,
+            limits,
+            drain,
+            health,
+            log,
+            key_managers,
+            key_stores,
+            sources: Vec::new(),
+            warnings: Vec::new(),
+        })
+    }
+
+    fn tls(&self, fields: Fields<'_, '_>) -> Option<TlsMaterial> {
+        let chain = self.file(&fields, "certificate_file", |path| {
+            self.files.certificates(path)
+        });
+        let key = self.file(&fields, "private_key_file", |path| {
+            self.files.private_key(path)
+        });
+        let client = fields
+            .has("client")
+            .then(|| self.client_authentication(fields.section("client")));
+        let place = fields.place("");
+        let material = TlsMaterial {
+            chain: chain?,
+            key: key?,
+            client: match client {
+                None => {
+                    fields.section("client").refuse_others();
+                    None
+                }
+                Some(client) => Some(client?),
+            },
+        };
+        if let Err(error) = tls::server_config(&material) {
+            let expected = "certificates, a key, roots and CRLs that go together";
+            fields.problem(place, error.to_string(), expected);
+            return None;
+        }
+        fields.refuse_others();
+        Some(material)
+    }
+
+    fn client_authentication(&self, fields: Fields<'_, '_>) -> Option<ClientAuthentication> {
+        let roots = self.file(&fields, "ca_file", |path| self.files.certificates(path));
+        let mut crls = Vec::new();
+        let expected = "the name of a file";
+        for path in fields.list("crl_files", path, expected).unwrap_or_default() {
+            match self.files.crls(&self.folder.join(path)) {
+                Ok(list) => crls.extend(list),
+                Err(e) => fields.problem(fields.place("crl_files"), e.found, e.expected),
+            }
+        }
+        let expected = "a subject common name, such as \"cks.kms.us-east-1.amazonaws.com\"";
+        let names = fields.list("subject_common_names", non_empty, expected);
+        if names.as_ref().is_none_or(Vec::is_empty) {
+            let place = fields.place("subject_common_names");
+            fields.problem(
+                place,
+                "no name",
+                "a list with one or more subject common names",
+            );
+        }
+        fields.refuse_others();
+        Some(ClientAuthentication {
+            roots: roots?,
+            crls,
+            subject_common_names: names?,
+        })
+    }
+
+    fn key_managers(&self, root: &Fields<'_, '_>) -> Vec<(String, KeyManagerConfig)> {
+        let mut key_managers: Vec<(String, KeyManagerConfig)> = Vec::new();
+        let sections = root.named_sections("key_managers");
+        if sections.is_empty() {
+            let expected = "a table [key_managers.NAME] with type = \"embedded\"";
+            root.problem(root.place("key_managers"), "there is none", expected);
+        }
+        for (place, name, fields) in sections {
+            fields.required("type", word(&[("embedded", ())]), "\"embedded\"");
+            let data_dir = fields.required("data_dir", text, "the folder that `init` made");
+            let data_dir = data_dir.map(|path| self.folder.join(path));
+            let sources: [(_, fn(PathBuf) -> RootKeySource); 3] = [
+                ("root_key_file", RootKeySource::File),
+                ("root_key_credential", RootKeySource::Credential),
+                ("root_key_passphrase_file", RootKeySource::Passphrase),
+            ];
+            let mut named = sources.into_iter().filter_map(|(name, source)| {
+                let path = fields.optional(name, text, "the name of a file")?;
+                Some(source(self.folder.join(path)))
+            });
+            let (first, second) = (named.next(), named.next());
+            drop(named);
+            if second.is_some() {
+                let expected = "at most one of root_key_file, root_key_credential, \
+                                root_key_passphrase_file";
+                fields.problem(place.clone(), "more than one root key", expected);
+            }
+            fields.refuse_others();
+            let Some(data_dir) = data_dir else { continue };
+            let same = |(_, other): &(_, KeyManagerConfig)| match other {
+                KeyManagerConfig::Embedded {
+                    data_dir: other, ..
+                } => *other == data_dir,
+            };
+            if key_managers.iter().any(same) {
+                let found = format!("{} belongs to another key manager", data_dir.display());
+                fields.problem(place, found, "a folder of its own");
+                continue;
+            }
+            let root_key =
+                first.unwrap_or_else(|| RootKeySource::File(data_dir.join(ROOT_KEY_FILE)));
+            key_managers.push((name, KeyManagerConfig::Embedded { data_dir, root_key }));
+        }
+        key_managers
+    }
+
+    fn key_stores(
+        &self,
+        root: &Fields<'_, '_>,
+        key_managers: &[(String, KeyManagerConfig)],
+    ) -> Vec<KeyStoreConfig> {
+        let mut key_stores: Vec<KeyStoreConfig> = Vec::new();
+        let mut owners = HashMap::new();
+        let sections = root.sections("key_stores");
+        if sections.is_empty() {
+            let expected = "one table [[key_stores]] for each external key store";
+            root.problem(root.place("key_stores"), "there is none", expected);
+        }
+        for fields in sections {
+            let Some(store) = self.key_store(&fields, key_managers) else {
+                continue;
+            };
+            let place = fields.place("uri_path_prefix");
+            if key_stores.iter().any(|other| other.prefix == store.prefix) {
+                let found = format!("{:?} names another key store, too", store.prefix.as_str());
+                fields.problem(place.clone(), found, "a prefix of its own");
+            }
+            for (id, _) in &store.credentials {
+                // An id names one secret, whichever prefix it is for.
+                if owners.insert(id.clone(), ()).is_some() {
+                    let place = fields.place("credential_files");
+                    let found = format!("the access key id {id} is in two files");
+                    fields.problem(place, found, "ids that occur once");
+                }
+            }
+            key_stores.push(store);
+        }
+        key_stores
+    }
+
+    fn key_store(
+        &self,
+        fields: &Fields<'_, '_>,
+        key_managers: &[(String, KeyManagerConfig)],
+    ) -> Option<KeyStoreConfig> {
+        let expected = "empty, or segments of A-Z a-z 0-9 - _ each after one slash, such as \
+                        \"/tenant-a\", without /kms/xks/v1";
+        let prefix = fields.required(
+            "uri_path_prefix",
+            |v| UriPathPrefix::try_from(v.as_str()?).ok(),
+            expected,
+        );
+        let names: Vec<_> = key_managers.iter().map(|(name, _)| &**name).collect();
+        let expected = format!("the name of a key manager: {}", names.join(", "));
+        let known = |name: &String| names.contains(&&**name);
+        let key_manager = fields.required("key_manager", |v| text(v).filter(known), &expected);
+        let mut keys = KeySelection::default();
+        let expected = "a key id, or a pattern with * and ?";
+        let patterns = fields.list("keys", keys_pattern, expected);
+        match patterns {
+            None if fields.has("keys") => {}
+            None => keys = KeySelection::all(),
+            Some(patterns) => patterns.iter().for_each(|pattern| {
+                // Each was tried before.
+                let _ = keys.add(pattern);
+            }),
+        }
+        let expected = "a Region, such as \"us-east-1\"";
+        let region = |text: &str| Region::try_from(text).ok();
+        let regions = match fields.list("regions", region, expected) {
+            None => Regions::Any,
+            Some(list) => Regions::Only(list),
+        };
+        let mut credentials = Vec::new();
+        let files = fields.list("credential_files", path, "the name of a file");
+        if let (Some(files), Some(prefix)) = (files, &prefix) {
+            for file in files {
+                match self
+                    .files
+                    .credential(&self.folder.join(file), &prefix.uri_path())
+                {
+                    Ok(credential) => credentials.push(credential),
+                    Err(e) => {
+                        fields.problem(fields.place("credential_files"), e.found, e.expected);
+                    }
+                }
+            }
+        }
+        fields.refuse_others();
+        Some(KeyStoreConfig {
+            prefix: prefix?,
+            key_manager: key_manager?,
+            keys,
+            regions,
+            credentials,
+        })
+    }
+
+    /// A field that names a file, and what is in the file.
+    fn file<T>(
+        &self,
+        fields: &Fields<'_, '_>,
+        name: &'static str,
+        read: impl FnOnce(&Path) -> Result<T, Unusable>,
+    ) -> Option<T> {
+        let expected = "the name of a PEM file";
+        let path = fields.required(name, text, expected)?;
+        match read(&self.folder.join(path)) {
+            Ok(value) => Some(value),
+            Err(e) => {
+                fields.problem(fields.place(name), e.found, e.expected);
+                None
+            }
+        }
+    }
+}
+
+fn limits(fields: Fields<'_, '_>) -> Limits {
+    let default = Limits::default();
+    let time = |name, default| {
+        let bounds = Duration::from_millis(1)..=Duration::from_secs(3_600);
+        fields
+            .optional(name, duration(bounds), "a time from \"1ms\" to \"60m\"")
+            .unwrap_or(default)
+    };
+    let limits = Limits {
+        max_connections: count(&fields, "max_connections", 1..=1_000_000)
+            .unwrap_or(default.max_connections),
+        max_body_bytes: fields
+            .optional(
+                "max_body_bytes",
+                integer(MIN_BODY_BYTES..=MAX_BODY_BYTES),
+                "32768 to 1048576 bytes: the specification's largest messages need 32 KiB",
+            )
+            .and_then(|n| usize::try_from(n).ok())
+            .unwrap_or(default.max_body_bytes),
+        handshake_timeout: time("handshake_timeout", default.handshake_timeout),
+        header_timeout: time("header_timeout", default.header_timeout),
+        body_timeout: time("body_timeout", default.body_timeout),
+        idle_timeout: time("idle_timeout", default.idle_timeout),
+        key_manager_timeout: fields
+            .optional(
+                "key_manager_timeout",
+                duration(Duration::from_millis(10)..=Duration::from_secs(10)),
+                "a time from \"10ms\" to \"10s\"; KMS waits for 250 ms in all",
+            )
+            .unwrap_or(default.key_manager_timeout),
+        max_http2_streams: count(&fields, "max_http2_streams", 1..=10_000)
+            .and_then(|n| u32::try_from(n).ok())
+            .unwrap_or(default.max_http2_streams),
+    };
+    fields.refuse_others();
+    limits
+}
+
+fn drain(fields: Fields<'_, '_>) -> Drain {
+    let default = Drain::default();
+    let bounds = || Duration::ZERO..=Duration::from_secs(3_600);
+    let expected = "a time from \"0s\" to \"60m\"";
+    let drain = Drain {
+        delay: fields
+            .optional("delay", duration(bounds()), expected)
+            .unwrap_or(default.delay),
+        timeout: fields
+            .optional("timeout", duration(bounds()), expected)
+            .unwrap_or(default.timeout),
+    };
+    if drain.timeout < drain.delay {
+        let found = format!(
+            "{:?}, shorter than the delay of {:?}",
+            drain.timeout, drain.delay
+        );
+        let expected = "at least drain.delay: the timeout counts from the signal";
+        fields.problem(fields.place("timeout"), found, expected);
+    }
+    fields.refuse_others();
+    drain
+}
+
+fn health(fields: Fields<'_, '_>) -> HealthConfig {
+    let default = HealthConfig::default();
+    let health = HealthConfig {
+        probe_interval: fields
+            .optional(
+                "probe_interval",
+                duration(Duration::from_secs(1)..=Duration::from_secs(30)),
+                "a time from \"1s\" to \"30s\": no status may be older than a minute",
+            )
+            .unwrap_or(default.probe_interval),
+        slow_after: fields
+            .optional(
+                "slow_after",
+                duration(Duration::from_millis(1)..=Duration::from_secs(10)),
+                "a time from \"1ms\" to \"10s\"",
+            )
+            .unwrap_or(default.slow_after),
+        fleet_size: count(&fields, "fleet_size", 1..=100_000)
+            .and_then(|n| u32::try_from(n).ok())
+            .and_then(NonZeroU32::new)
+            .unwrap_or(default.fleet_size),
+    };
+    fields.refuse_others();
+    health
+}
+
+fn log(fields: Fields<'_, '_>) -> LogConfig {
+    let formats = [
+        ("auto", None),
+        ("json", Some(LogFormat::Json)),
+        ("text", Some(LogFormat::Text)),
+    ];
+    let levels = [
+        ("error", tracing::Level::ERROR),
+        ("warn", tracing::Level::WARN),
+        ("info", tracing::Level::INFO),
+        ("debug", tracing::Level::DEBUG),
+    ];
+    let default = LogConfig::default();
+    let log = LogConfig {
+        format: fields
+            .optional("format", word(&formats), "\"auto\", \"json\" or \"text\"")
+            .unwrap_or(default.format),
+        level: fields
+            .optional(
+                "level",
+                word(&levels),
+                "\"error\", \"warn\", \"info\" or \"debug\"",
+            )
+            .unwrap_or(default.level),
+    };
+    fields.refuse_others();
+    log
+}
+
+fn count(
+    fields: &Fields<'_, '_>,
+    name: &'static str,
+    bounds: std::ops::RangeInclusive<u64>,
+) -> Option<usize> {
+    let expected = format!("a number from {} to {}", bounds.start(), bounds.end());
+    let number = fields.optional(name, integer(bounds), &expected)?;
+    usize::try_from(number).ok()
+}
+
+/// One of a few words.
+fn word<'w, T: Copy>(
+    words: &'w [(&'static str, T)],
+) -> impl Fn(&toml::de::DeValue<'_>) -> Option<T> + 'w {
+    move |value| {
+        let text = value.as_str()?;
+        words
+            .iter()
+            .find(|(word, _)| *word == text)
+            .map(|(_, t)| *t)
+    }
+}
+
+fn path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| text.into())
+}
+
+fn non_empty(text: &str) -> Option<String> {
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+fn keys_pattern(text: &str) -> Option<String> {
+    KeySelection::default().add(text).ok()?;
+    Some(text.to_owned())
+}
+
+const MIN_BODY_BYTES: u64 = 32 * 1024;
+const MAX_BODY_BYTES: u64 = 1024 * 1024;
+const ROOT_KEY_FILE: &str = "root.key";

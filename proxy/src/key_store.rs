@@ -1,0 +1,195 @@
+//! External key stores: each URI path prefix with its credentials, its keys and its key manager.
+//!
+//! A store knows nothing of another one: a credential or key of one prefix is unknown under every other.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
+
+use xks_api::ids::{ExternalKeyId, UriPathPrefix};
+
+use crate::authenticate::Credentials;
+use crate::error::XksError;
+use crate::health::Monitored;
+use crate::key_manager::KeyManager;
+
+/// All external key stores of a proxy.
+#[derive(Default)]
+pub struct KeyStores(HashMap<UriPathPrefix, ExternalKeyStore>);
+
+impl KeyStores {
+    /// Collects stores; of two with one prefix, the later one counts.
+    pub fn new(stores: impl IntoIterator<Item = ExternalKeyStore>) -> Self {
+        Self(
+            stores
+                .into_iter()
+                .map(|store| (store.prefix.clone(), store))
+                .collect(),
+        )
+    }
+
+    //= xks §API operations R7
+    pub(crate) fn get(&self, prefix: &str) -> Result<&ExternalKeyStore, XksError> {
+        self.0.get(prefix).ok_or(XksError::INVALID_URI_PATH)
+    }
+
+    /// Every store, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &ExternalKeyStore> {
+        self.0.values()
+    }
+}
+
+/// What answers under one URI path prefix.
+pub struct ExternalKeyStore {
+    /// Its name.
+    pub prefix: UriPathPrefix,
+    /// Who holds its keys.
+    pub key_manager: Arc<Monitored>,
+    /// Which keys of the key manager it has.
+    pub keys: KeySelection,
+    /// Whose signatures it takes, and for which Regions.
+    pub credentials: Credentials,
+}
+
+impl ExternalKeyStore {
+    /// # Errors
+    /// KeyNotFoundException unless the key belongs to this store.
+    pub(crate) fn require(&self, id: &ExternalKeyId) -> Result<(), XksError> {
+        if self.keys.contains(id) {
+            return Ok(());
+        }
+        Err(XksError::KEY_NOT_FOUND)
+    }
+
+    pub(crate) fn key_manager(&self) -> &dyn KeyManager {
+        self.key_manager.key_manager()
+    }
+}
+
+/// The keys of a key manager that a store has.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct KeySelection {
+    named: HashSet<ExternalKeyId>,
+    patterns: Vec<Pattern>,
+}
+
+impl KeySelection {
+    /// Every key of the key manager.
+    pub fn all() -> Self {
+        Self {
+            named: HashSet::new(),
+            patterns: vec![Pattern("*".into())],
+        }
+    }
+
+    /// Adds a key id, or a pattern in which `*` stands for any characters and `?` for one.
+    ///
+    /// # Errors
+    /// [`InvalidKeyPattern`] for text that no key id can match.
+    pub fn add(&mut self, text: &str) -> Result<(), InvalidKeyPattern> {
+        if let Ok(id) = ExternalKeyId::try_from(text) {
+            self.named.insert(id);
+            return Ok(());
+        }
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._*?".contains(&b);
+        if !(1..=128).contains(&text.len()) || !text.bytes().all(allowed) {
+            return Err(InvalidKeyPattern);
+        }
+        self.patterns.push(Pattern(text.into()));
+        Ok(())
+    }
+
+    /// Whether the store has the key.
+    pub fn contains(&self, id: &ExternalKeyId) -> bool {
+        self.named.contains(id) || self.patterns.iter().any(|p| p.matches(id.as_str()))
+    }
+}
+
+/// The text is neither a key id nor a pattern of one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct InvalidKeyPattern;
+
+impl fmt::Display for InvalidKeyPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(
+            "a key id of 1 to 128 characters of A-Z a-z 0-9 - . _, or a pattern with * and ?",
+        )
+    }
+}
+
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Pattern(Box<str>);
+
+impl Pattern {
+    /// Greedy with one point to come back to: linear for one `*`, at most quadratic for many.
+    fn matches(&self, text: &str) -> bool {
+        let (mut pattern, mut rest) = (self.0.as_bytes(), text.as_bytes());
+        let mut after_star: Option<(&[u8], &[u8])> = None;
+        loop {
+            match (pattern, rest) {
+                ([b'*', p @ ..], _) => {
+                    pattern = p;
+                    after_star = Some((p, rest));
+                }
+                ([b'?', p @ ..], [_, r @ ..]) => (pattern, rest) = (p, r),
+                ([a, p @ ..], [b, r @ ..]) if a == b => (pattern, rest) = (p, r),
+                ([], []) => return true,
+                _ => match after_star {
+                    Some((p, [_, r @ ..])) => {
+                        (pattern, rest) = (p, r);
+                        after_star = Some((p, r));
+                    }
+                    _ => return false,
+                },
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selects(patterns: &[&str], id: &str) -> bool {
+        let mut selection = KeySelection::default();
+        for pattern in patterns {
+            selection.add(pattern).unwrap();
+        }
+        selection.contains(&ExternalKeyId::try_from(id).unwrap())
+    }
+
+    #[test]
+    fn a_selection_has_what_it_names_and_no_more() {
+        for (patterns, id, expected) in [
+            (&["a"][..], "a", true),
+            (&["a"], "ab", false),
+            (&[], "a", false),
+            (&["x", "a"], "a", true),
+            (&["*"], "anything", true),
+            (&["tenant-a.*"], "tenant-a.1", true),
+            (&["tenant-a.*"], "tenant-a.", true),
+            (&["tenant-a.*"], "tenant-axx", false),
+            (&["tenant-a.*"], "tenant-b.1", false),
+            (&["a?c"], "abc", true),
+            (&["a?c"], "ac", false),
+            (&["*a*b*"], "xxaxxbxx", true),
+            (&["*a*b"], "aab", true),
+            (&["*a*b"], "aba", false),
+            (&["*ab"], "aab", true),
+            (&["a*a"], "a", false),
+        ] {
+            assert_eq!(selects(patterns, id), expected, "{patterns:?} {id}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_cannot_match_is_refused() {
+        for bad in ["", "a/b", "a b", "[ab]", &"*".repeat(129)] {
+            assert_eq!(
+                KeySelection::default().add(bad),
+                Err(InvalidKeyPattern),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Encrypt.
+
+use std::sync::Arc;
+
+use xks_api::error::ErrorName;
+use xks_api::ids::ExternalKeyId;
+use xks_api::message::{CdivAlgorithm, EncryptRequest, EncryptResponse, KeyUsage};
+use xks_api::sealed::{FramedAad, cdiv};
+
+use super::{Context, Encoded, record_refused, require_usage, usable_key};
+use crate::error::XksError;
+use crate::key_manager::ExternalKey;
+
+pub(super) async fn run(
+    id: &ExternalKeyId,
+    body: &[u8],
+    context: Context<'_>,
+) -> Result<Encoded, XksError> {
+    let parsed = match EncryptRequest::parse(body) {
+        Err(e) => match record_refused(e, body, context.record) {
+            // What is well-formed but too long is told only of keys that are there.
+            e if e.name == ErrorName::UnsupportedOperation => Err(e),
+            e => return Err(e.into()),
+        },
+        Ok(request) => {
+            context.record.request_metadata(&request.metadata);
+            Ok(request)
+        }
+    };
+    context.key_store.require(id)?;
+    let request = parsed?;
+    let key = usable_key(id, context.key_store).await?;
+    require_usage(
+        &*key,
+        &KeyUsage::Encrypt,
+        "the external key does not encrypt",
+    )?;
+    if request.cdiv.is_some() {
+        // What cannot be verified is not answered.
+        require_usage(
+            &*key,
+            &KeyUsage::Decrypt,
+            "an integrity value takes a key that decrypts, too",
+        )?;
+    }
+    let response = seal(&key, &request).await?;
+    Ok(Encoded::Open(response.encode()))
+}
+
+async fn seal(
+    key: &Arc<dyn ExternalKey>,
+    request: &EncryptRequest<'_>,
+) -> Result<EncryptResponse, XksError> {
+    //= xks §Encrypt R19, R20: the metadata, whose first byte names the format, is part of the AAD.
+    let metadata = key.metadata()?;
+    let aad = FramedAad::new(&request.aad, &metadata);
+    //= xks §Appendix C R21: encrypt, compute the value, decrypt and compare, answer, in this order.
+    let sealed = key.seal(&request.plaintext, metadata, &aad).await?;
+    //= xks §Encrypt R18
+    if sealed.ciphertext.len() != request.plaintext.expose().len() {
+        return Err(XksError::INTERNAL.because("ciphertext and plaintext differ in length"));
+    }
+    let value = match request.cdiv {
+        None => None,
+        Some(CdivAlgorithm::Sha256) => {
+            let value = cdiv(&request.aad, &sealed);
+            let opened = key.open(&sealed, &aad).await.map_err(|e| {
+                XksError::INTERNAL.because(format!("the verifying decryption failed: {e}"))
+            })?;
+            if opened != request.plaintext {
+                return Err(
+                    XksError::INTERNAL.because("the verifying decryption gave another plaintext")
+                );
+            }
+            Some(value)
+        }
+    };
+    Ok(EncryptResponse {
+        sealed,
+        cdiv: value,
+    })
+}

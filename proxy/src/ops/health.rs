@@ -1,0 +1,37 @@
+//! GetHealthStatus.
+
+use xks_api::message::{EkmFleetDetail, GetHealthStatusRequest, GetHealthStatusResponse};
+
+use super::{Context, Encoded};
+use crate::error::XksError;
+
+//= xks §GetHealthStatus R24, R26: deep, and asks no one whether the caller may know.
+pub(super) async fn run(body: &[u8], context: Context<'_>) -> Result<Encoded, XksError> {
+    let request = GetHealthStatusRequest::parse(body)?;
+    context
+        .record
+        .health_request_metadata(&request.request_metadata);
+    let key_manager = &context.key_store.key_manager;
+    let status = key_manager.health(context.deadline).await;
+    let description = key_manager.key_manager().description();
+    //= xks §GetHealthStatus R27, R28
+    let response = GetHealthStatusResponse {
+        xks_proxy_fleet_size: context.identity.fleet_size.get(),
+        xks_proxy_vendor: context.identity.vendor.clone(),
+        xks_proxy_model: context.identity.model.clone(),
+        ekm_vendor: description.vendor,
+        ekm_fleet_details: description
+            .instances
+            .into_iter()
+            .take(MAX_INSTANCES)
+            .map(|(id, model)| EkmFleetDetail {
+                id,
+                model,
+                health_status: status,
+            })
+            .collect(),
+    };
+    Ok(Encoded::Open(response.encode()))
+}
+
+const MAX_INSTANCES: usize = 10;

@@ -1,0 +1,27 @@
+//! GetKeyMetadata.
+
+use xks_api::ids::ExternalKeyId;
+use xks_api::message::{GetKeyMetadataRequest, GetKeyMetadataResponse, KeySpec};
+
+use super::{Context, Encoded};
+use crate::error::XksError;
+
+//= xks §GetKeyMetadata R13: a disabled key is told of, not refused.
+pub(super) async fn run(
+    id: &ExternalKeyId,
+    body: &[u8],
+    context: Context<'_>,
+) -> Result<Encoded, XksError> {
+    let request = GetKeyMetadataRequest::parse(body)?;
+    context.record.request_metadata(&request.request_metadata);
+    context.key_store.require(id)?;
+    let key = context.key_store.key_manager().resolve(id).await?;
+    let response = GetKeyMetadataResponse {
+        key_spec: KeySpec::Aes256,
+        key_usage: key.usage().iter().take(MAX_USAGES).cloned().collect(),
+        key_status: key.status(),
+    };
+    Ok(Encoded::Open(response.encode()))
+}
+
+const MAX_USAGES: usize = 10;

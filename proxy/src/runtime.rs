@@ -1,0 +1,132 @@
+//! What all connections share: one snapshot of the configuration, exchanged as a whole, and the request log.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, SystemTime};
+
+use arc_swap::{ArcSwap, Guard};
+use tokio::sync::watch;
+
+use crate::health::{Monitored, ProxyIdentity};
+use crate::key_store::KeyStores;
+use crate::request_log::RequestLog;
+use crate::tls::ClientAuthentication;
+
+/// The time as requests see it.
+pub type Clock = fn() -> SystemTime;
+
+/// The state of one moment: a request works with one snapshot from beginning to end.
+pub struct Snapshot {
+    /// The listener's TLS, with resumption state of its own.
+    pub tls: Arc<rustls::ServerConfig>,
+    /// Which clients `tls` takes; if that changes, connections made before are closed.
+    pub client_authentication: Option<ClientAuthentication>,
+    /// Who answers under which prefix.
+    pub key_stores: KeyStores,
+    /// Everything that the health probe tries.
+    pub key_managers: Vec<Arc<Monitored>>,
+    /// What GetHealthStatus says of the proxy.
+    pub identity: ProxyIdentity,
+    /// What a client may use.
+    pub limits: Limits,
+}
+
+/// What a client may use of time and memory.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Connections at a time; read once, when the server starts.
+    pub max_connections: usize,
+    /// The longest request body, in bytes.
+    pub max_body_bytes: usize,
+    /// From accept to the end of the TLS handshake.
+    pub handshake_timeout: Duration,
+    /// From the first byte of a request to the end of its head.
+    pub header_timeout: Duration,
+    /// From the end of the head to the end of the body.
+    pub body_timeout: Duration,
+    /// For a connection without a request.
+    pub idle_timeout: Duration,
+    /// From the head of a request to the answer of the key manager.
+    pub key_manager_timeout: Duration,
+    /// Requests at a time on one HTTP/2 connection.
+    pub max_http2_streams: u32,
+}
+
+impl Limits {
+    /// The least that `max_body_bytes` can be: room for everything that the specification asks for.
+    pub const MIN_BODY_BYTES: usize = 32 * 1024;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_connections: 4_096,
+            max_body_bytes: 64 * 1024,
+            handshake_timeout: Duration::from_secs(5),
+            header_timeout: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(5),
+            idle_timeout: Duration::from_secs(60),
+            key_manager_timeout: Duration::from_millis(200),
+            max_http2_streams: 128,
+        }
+    }
+}
+
+/// The one object that connections share.
+pub struct Runtime {
+    snapshot: ArcSwap<Snapshot>,
+    log: RequestLog,
+    clock: Clock,
+    draining: AtomicBool,
+    clients_changed: watch::Sender<()>,
+}
+
+impl Runtime {
+    /// Begins with a first snapshot.
+    pub fn new(snapshot: Snapshot, log: RequestLog, clock: Clock) -> Self {
+        Self {
+            snapshot: ArcSwap::from_pointee(snapshot),
+            log,
+            clock,
+            draining: AtomicBool::new(false),
+            clients_changed: watch::Sender::new(()),
+        }
+    }
+
+    /// Takes up another snapshot: for the next request, and for TLS with the next connection.
+    ///
+    /// Connections are closed, as soon as they have answered, if their client might not be taken any more.
+    pub fn replace(&self, snapshot: Snapshot) {
+        let snapshot = Arc::new(snapshot);
+        let old = self.snapshot.swap(Arc::clone(&snapshot));
+        if old.client_authentication != snapshot.client_authentication {
+            self.clients_changed.send_replace(());
+        }
+    }
+
+    /// The state of now.
+    pub fn snapshot(&self) -> Guard<Arc<Snapshot>> {
+        self.snapshot.load()
+    }
+
+    pub(crate) fn log(&self) -> &RequestLog {
+        &self.log
+    }
+
+    pub(crate) fn now(&self) -> SystemTime {
+        (self.clock)()
+    }
+
+    /// Whether load balancers are told to send no more.
+    pub(crate) fn draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn begin_drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn clients_changed(&self) -> watch::Receiver<()> {
+        self.clients_changed.subscribe()
+    }
+}

@@ -1,0 +1,114 @@
+//! What a connection is doing, shared between its stream, its requests and the task that ends it in time.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// The state of one connection. One task drives a connection, so nothing here is contended.
+pub(crate) struct Activity {
+    opened: Instant,
+    /// Requests that have not been answered.
+    in_flight: AtomicUsize,
+    /// When the last request ended, in nanoseconds after `opened`.
+    idle_since: AtomicU64,
+    /// When the first byte of an incomplete request head came, in the same unit, plus one; 0 for none.
+    head_began: AtomicU64,
+    unread: AtomicBool,
+    closing: AtomicBool,
+}
+
+/// Why a connection has lasted long enough.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Expiry {
+    /// A request head is not complete yet.
+    Head(Instant),
+    /// There is no request.
+    Idle(Instant),
+}
+
+impl Activity {
+    pub(crate) fn new() -> Self {
+        Self {
+            opened: Instant::now(),
+            in_flight: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(0),
+            head_began: AtomicU64::new(0),
+            unread: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+        }
+    }
+
+    /// A request begins; it ends with the guard.
+    pub(crate) fn request(&self) -> InFlight<'_> {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.head_began.store(0, Ordering::Relaxed);
+        InFlight(self)
+    }
+
+    /// Bytes came in.
+    pub(super) fn received(&self) {
+        if self.in_flight.load(Ordering::Relaxed) == 0
+            && self.head_began.load(Ordering::Relaxed) == 0
+        {
+            self.head_began
+                .store(self.now().saturating_add(1), Ordering::Relaxed);
+        }
+    }
+
+    /// A request was answered before all of its body had come.
+    pub(crate) fn leave_unread(&self) {
+        self.unread.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the peer may still be sending what nobody will read.
+    pub(super) fn left_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
+    }
+
+    /// No further request is taken on this connection.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the answer must say that the connection ends.
+    pub(crate) fn closing(&self) -> bool {
+        self.closing.load(Ordering::Relaxed)
+    }
+
+    /// When the connection will have lasted long enough, as things are now.
+    ///
+    /// Requests in flight have deadlines of their own.
+    pub(super) fn expiry(&self, head: Duration, idle: Duration) -> Expiry {
+        let at = |nanos: u64| self.opened + Duration::from_nanos(nanos);
+        if self.in_flight.load(Ordering::Relaxed) > 0 {
+            return Expiry::Idle(Instant::now() + idle);
+        }
+        match self.head_began.load(Ordering::Relaxed).checked_sub(1) {
+            Some(began) => Expiry::Head(at(began) + head),
+            None => Expiry::Idle(at(self.idle_since.load(Ordering::Relaxed)) + idle),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+/// A request that is being served.
+pub(crate) struct InFlight<'a>(&'a Activity);
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.idle_since.store(self.0.now(), Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Expiry {
+    pub(super) fn at(self) -> Instant {
+        match self {
+            Self::Head(at) | Self::Idle(at) => at,
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! One connection: hyper's state machine for it, and the deadlines that hyper does not have.
+//!
+//! hyper's own header deadline also ends idle connections, so there is one timer here instead: it is set only when
+//! the connection's [`Activity`] asks for an earlier end than before, which a request that comes whole never does.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::rt::{Read, Write};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::Phase;
+use super::activity::{Activity, Expiry};
+use super::stream::{Observed, Transport};
+use crate::http::{self, Door};
+use crate::runtime::Runtime;
+
+/// What ALPN agreed on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// Serves requests until the peer, a deadline or the server's end closes the connection.
+pub(super) async fn serve<T: Transport>(
+    transport: T,
+    protocol: Protocol,
+    door: Door,
+    runtime: Arc<Runtime>,
+    mut clients_changed: watch::Receiver<()>,
+    phases: watch::Receiver<Phase>,
+) {
+    let activity = Arc::new(Activity::new());
+    let limits = runtime.snapshot().limits.clone();
+    let io = TokioIo::new(Observed::new(transport, Arc::clone(&activity)));
+    let service = {
+        let activity = Arc::clone(&activity);
+        service_fn(move |request| {
+            let (runtime, activity) = (Arc::clone(&runtime), Arc::clone(&activity));
+            async move { http::serve(request, door, &runtime, &activity).await }
+        })
+    };
+    let deadlines = Deadlines {
+        head: limits.header_timeout,
+        idle: limits.idle_timeout,
+    };
+    let ended = async {
+        tokio::select! {
+            () = super::closing(phases) => {}
+            _ = clients_changed.changed() => {}
+        }
+    };
+    match protocol {
+        Protocol::Http1 => {
+            let connection = http1::Builder::new()
+                .max_buf_size(MAX_HEAD_BYTES)
+                .header_read_timeout(None)
+                .serve_connection(io, service);
+            drive(connection, activity, deadlines, ended).await;
+        }
+        Protocol::Http2 => {
+            let connection = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(limits.max_http2_streams)
+                .max_header_list_size(MAX_HEADER_LIST_BYTES)
+                .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
+                .max_send_buf_size(MAX_SEND_BUFFER)
+                .serve_connection(io, service);
+            // Bytes between requests are frames of the connection, no head that is slow to come.
+            let deadlines = Deadlines {
+                head: deadlines.idle,
+                ..deadlines
+            };
+            drive(connection, activity, deadlines, ended).await;
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Deadlines {
+    head: Duration,
+    idle: Duration,
+}
+
+/// The two kinds of connection, as far as they are alike.
+trait Connection: Future<Output = hyper::Result<()>> {
+    /// Takes no further request and ends after the answers to those in flight.
+    fn finish(self: Pin<&mut Self>);
+}
+
+impl<I, S, B> Connection for http1::Connection<I, S>
+where
+    I: Read + Write + Unpin + 'static,
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: hyper::body::Body + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<I, S, B> Connection for http2::Connection<I, S, TokioExecutor>
+where
+    I: Read + Write + Unpin + 'static,
+    S: hyper::service::HttpService<hyper::body::Incoming, ResBody = B>,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    B: hyper::body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    fn finish(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+async fn drive(
+    connection: impl Connection,
+    activity: Arc<Activity>,
+    deadlines: Deadlines,
+    ended: impl Future<Output = ()>,
+) {
+    let connection = pin!(connection);
+    let mut ended = pin!(ended);
+    let first = activity.expiry(deadlines.head, deadlines.idle).at();
+    let mut driver = Driver {
+        connection,
+        activity,
+        deadlines,
+        timer: Box::pin(sleep_until(first)),
+        cut_off: None,
+    };
+    let result = tokio::select! {
+        biased;
+        result = &mut driver => result,
+        () = &mut ended => {
+            driver.connection.as_mut().finish();
+            driver.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// Polls a connection, and ends it when its activity says so.
+struct Driver<'a, C> {
+    connection: Pin<&'a mut C>,
+    activity: Arc<Activity>,
+    deadlines: Deadlines,
+    timer: Pin<Box<Sleep>>,
+    /// When a connection that was asked to finish is dropped.
+    cut_off: Option<Instant>,
+}
+
+impl<C: Connection> Future for Driver<'_, C> {
+    type Output = hyper::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        loop {
+            if let Poll::Ready(result) = this.connection.as_mut().poll(context) {
+                return Poll::Ready(result);
+            }
+            let expiry = this
+                .activity
+                .expiry(this.deadlines.head, this.deadlines.idle);
+            let at = this.cut_off.unwrap_or_else(|| expiry.at());
+            if at < this.timer.deadline() {
+                this.timer.as_mut().reset(at);
+            }
+            if this.timer.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            if Instant::now() < at {
+                // The activity has moved on since the timer was set.
+                this.timer.as_mut().reset(at);
+                continue;
+            }
+            match (this.cut_off, expiry) {
+                (Some(_), _) | (None, Expiry::Head(_)) => return Poll::Ready(Ok(())),
+                (None, Expiry::Idle(_)) => {
+                    let cut_off = Instant::now() + FINISH_TIME;
+                    this.cut_off = Some(cut_off);
+                    this.timer.as_mut().reset(cut_off);
+                    this.connection.as_mut().finish();
+                }
+            }
+        }
+    }
+}
+
+/// Of HTTP/1.1, with the part of a body that comes with the head.
+const MAX_HEAD_BYTES: usize = 32 * 1024;
+const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
+const MAX_RESET_STREAMS: usize = 20;
+const MAX_SEND_BUFFER: usize = 256 * 1024;
+/// For an idle connection to say goodbye.
+const FINISH_TIME: Duration = Duration::from_secs(2);
