@@ -171,3 +171,226 @@ impl fmt::Display for ConfigError {
 }
 
 impl std::error::Error for ConfigError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = include_str!("../../deploy/xks-proxy.example.toml");
+    const CHAIN: &str = include_str!("../../../certs/server-ecdsa.crt.pem");
+    const KEY: &str = include_str!("../../../certs/server-ecdsa.test-key.pem");
+    const OTHER_KEY: &str = include_str!("../../../certs/server-rsa.test-key.pem");
+    const CLIENT_CA: &str = include_str!("../../../certs/client-ca.crt.pem");
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let write =
+            |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        std::fs::create_dir(folder.path().join("tls")).unwrap();
+        write("tls/chain.pem", CHAIN);
+        write("tls/key.pem", KEY);
+        write("tls/other-key.pem", OTHER_KEY);
+        write("tls/client-ca.pem", CLIENT_CA);
+        write(
+            "credential.json",
+            &serde_json::json!({
+                "XksProxyUriPath": "/tenant-a/kms/xks/v1",
+                "XksProxyAuthenticationCredential": {
+                    "AccessKeyId": "ABCDEFGHIJKLMNOPQRST",
+                    "RawSecretAccessKey": SECRET,
+                }
+            })
+            .to_string(),
+        );
+        write("x.toml", text);
+        let mut config = Config::load(&folder.path().join("x.toml"))?;
+        // So that two folders compare as equal.
+        for (_, key_manager) in &mut config.key_managers {
+            let KeyManagerConfig::Embedded { data_dir, root_key } = key_manager;
+            let relative = |path: &Path| path.strip_prefix(folder.path()).unwrap().to_owned();
+            *data_dir = relative(data_dir);
+            if let RootKeySource::File(path) = root_key {
+                *path = relative(path);
+            }
+        }
+        Ok(config)
+    }
+
+    const SECRET: &str = "SesameSesameSesameSesameSesameSesameSesameSesame";
+
+    /// The settings of a configuration, as far as they can be compared.
+    fn settings(config: &Config) -> String {
+        let Config {
+            listen,
+            health_listen,
+            tls,
+            limits,
+            drain,
+            health,
+            log,
+            key_managers,
+            key_stores,
+            sources: _,
+            warnings: _,
+        } = config;
+        format!(
+            "{listen:?} {health_listen:?} {:?} {limits:?} {drain:?} {health:?} {log:?} \
+             {key_managers:?} {key_stores:?}",
+            tls.client
+        )
+    }
+
+    /// The example with the lines that begin so uncommented, in the tables that they stand in.
+    fn uncommented(begin: &str) -> String {
+        let field = |line: &str| line.contains(" = ") || line.starts_with('[');
+        EXAMPLE
+            .lines()
+            .map(|line| match line.strip_prefix(begin) {
+                Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) && field(rest) => {
+                    rest
+                }
+                _ => line,
+            })
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+
+    #[test]
+    fn the_example_shows_the_defaults() {
+        let example = load(EXAMPLE).unwrap();
+        assert_eq!(example.limits, Limits::default());
+        assert_eq!(example.drain, Drain::default());
+        assert_eq!(example.health, HealthConfig::default());
+        assert_eq!(example.log, LogConfig::default());
+        assert_eq!(example.key_stores[0].keys, KeySelection::all());
+        assert_eq!(example.key_stores[0].regions, Regions::Any);
+        let complete = uncommented("#");
+        assert!(complete.lines().count() == EXAMPLE.lines().count() && complete != EXAMPLE);
+        assert_eq!(settings(&load(&complete).unwrap()), settings(&example));
+    }
+
+    #[test]
+    fn the_example_has_every_field() {
+        // What refuses a wrong name lists the right ones.
+        let mut text = "zzzzzzzz = 1\n".to_owned();
+        for line in EXAMPLE.replace("# [tls.client]", "[tls.client]").lines() {
+            text.push_str(line);
+            text.push_str(if line.starts_with('[') {
+                "\nzzzzzzzz = 1\n"
+            } else {
+                "\n"
+            });
+        }
+        let error = load(&text).unwrap_err();
+        let mut tables = 0;
+        for problem in error.0.iter().filter(|p| p.found == "no such field") {
+            tables += 1;
+            for name in problem.expected.trim_start_matches("one of ").split(", ") {
+                let shown = EXAMPLE.lines().any(|line| {
+                    let line = line.trim_start_matches(['#', ' ', '[']);
+                    let rest = line.strip_prefix(name).or_else(|| {
+                        line.strip_prefix("tls.")
+                            .and_then(|line| line.strip_prefix(name))
+                    });
+                    rest.is_some_and(|rest| rest.starts_with([' ', ']', '.']))
+                });
+                assert!(shown, "{name} is not in the example");
+            }
+        }
+        assert_eq!(tables, 9, "{error}");
+    }
+
+    #[test]
+    fn client_certificates_and_credential_files() {
+        let text = EXAMPLE
+            .replace("# [tls.client]", "[tls.client]")
+            .replace("# ca_file", "ca_file")
+            .replace("# subject_common_names", "subject_common_names")
+            .replace(
+                "#credential_files = []",
+                "credential_files = [\"credential.json\"]",
+            )
+            .replace("# regions", "regions");
+        let config = load(&text).unwrap();
+        let client = config.tls.client.as_ref().unwrap();
+        assert_eq!(
+            client.subject_common_names,
+            ["cks.kms.us-east-1.amazonaws.com"]
+        );
+        let store = &config.key_stores[0];
+        assert_eq!(store.credentials[0].0.as_str(), "ABCDEFGHIJKLMNOPQRST");
+        assert_eq!(
+            store.regions,
+            Regions::Only(vec!["us-east-1".try_into().unwrap()])
+        );
+        assert!(!format!("{config:?}").contains("Sesame"));
+        let files: Vec<_> = config
+            .sources
+            .iter()
+            .map(|source| source.path.file_name().unwrap())
+            .collect();
+        assert_eq!(
+            files,
+            [
+                "x.toml",
+                "chain.pem",
+                "key.pem",
+                "client-ca.pem",
+                "credential.json"
+            ]
+        );
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let text = EXAMPLE
+            .replace("listen = \"0.0.0.0:443\"", "listen = \"everywhere\"")
+            .replace("tls/key.pem", "tls/other-key.pem")
+            .replace("#max_body_bytes = 65536", "max_body_bytes = 1024")
+            .replace("#delay = \"5s\"", "delay = \"1m\"")
+            .replace("#format = \"auto\"", "formatt = \"json\"")
+            .replace("key_manager = \"embedded\"", "key_manager = \"hsm\"")
+            .replace("#keys = [\"*\"]", "keys = [\"a\", \"b/c\"]")
+            .replace(
+                "#credential_files = []",
+                "credential_files = [\"tls/key.pem\", \"none\"]",
+            );
+        let error = load(&text).unwrap_err();
+        let mut fields: Vec<_> = error.0.iter().map(|p| &*p.field).collect();
+        fields.sort_unstable();
+        assert_eq!(
+            fields,
+            [
+                "drain.timeout",
+                "key_stores[1].credential_files",
+                "key_stores[1].credential_files",
+                "key_stores[1].key_manager",
+                "key_stores[1].keys",
+                "limits.max_body_bytes",
+                "listen",
+                "log.formatt",
+                "tls",
+            ],
+            "{error}"
+        );
+        for problem in &error.0 {
+            assert!(
+                problem.line.is_some() || problem.field == "drain.timeout",
+                "{problem}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_changed_file_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("chain.pem");
+        std::fs::write(&path, CHAIN).unwrap();
+        let files = files::Files::default();
+        files.certificates(&path).map_err(|e| e.found).unwrap();
+        let (sources, _) = files.into_parts();
+        assert!(!sources[0].changed());
+        std::fs::write(&path, CLIENT_CA).unwrap();
+        assert!(sources[0].changed());
+    }
+}

@@ -87,18 +87,17 @@ impl Reader<'_> {
         let key = self.file(&fields, "private_key_file", |path| {
             self.files.private_key(path)
         });
+        let section = fields.section("client");
         let client = fields
             .has("client")
-            .then(|| self.client_authentication(fields.section("client")));
+            .then(|| self.client_authentication(section));
+        fields.refuse_others();
         let place = fields.place("");
         let material = TlsMaterial {
             chain: chain?,
             key: key?,
             client: match client {
-                None => {
-                    fields.section("client").refuse_others();
-                    None
-                }
+                None => None,
                 Some(client) => Some(client?),
             },
         };
@@ -107,7 +106,6 @@ impl Reader<'_> {
             fields.problem(place, error.to_string(), expected);
             return None;
         }
-        fields.refuse_others();
         Some(material)
     }
 
