@@ -50,6 +50,7 @@ struct Reader<'f> {
 }
 
 type Fields<'s, 'd> = Section<'s, 'd>;
+type RootKeyMaker = fn(PathBuf) -> RootKeySource;
 
 impl Reader<'_> {
     /// `None` only with at least one problem.
@@ -148,7 +149,7 @@ impl Reader<'_> {
             fields.required("type", word(&[("embedded", ())]), "\"embedded\"");
             let data_dir = fields.required("data_dir", text, "the folder that `init` made");
             let data_dir = data_dir.map(|path| self.folder.join(path));
-            let sources: [(_, fn(PathBuf) -> RootKeySource); 3] = [
+            let sources: [(_, RootKeyMaker); 3] = [
                 ("root_key_file", RootKeySource::File),
                 ("root_key_credential", RootKeySource::Credential),
                 ("root_key_passphrase_file", RootKeySource::Passphrase),
