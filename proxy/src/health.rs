@@ -8,18 +8,21 @@
 //!
 //! A result older than a minute is never told: the request probes at once, within its own deadline.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
+use std::error::Error as _;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use xks_api::fields::{Aad, Plaintext};
 use xks_api::message::HealthStatus;
 use xks_api::sealed::FramedAad;
 
 use crate::key_manager::{KeyManager, KeyManagerError};
+use crate::runtime::Runtime;
 
 /// What GetHealthStatus says of the proxy itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -54,6 +57,11 @@ impl Monitored {
     /// Its name in the configuration.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// From where on a probe counts as slow.
+    pub fn slow_after(&self) -> Duration {
+        self.slow_after
     }
 
     /// The key manager.
@@ -110,6 +118,46 @@ impl Monitored {
     }
 }
 
+/// Probes every key manager of the moment, again and again. Ends when it is dropped.
+pub async fn watch(runtime: &Runtime, interval: Duration) {
+    let mut failing = HashSet::new();
+    loop {
+        let key_managers = runtime.snapshot().key_managers.clone();
+        let mut probes = JoinSet::new();
+        for key_manager in key_managers {
+            probes.spawn(async move {
+                let result = key_manager.probe(PROBE_LIMIT).await;
+                (key_manager, result)
+            });
+        }
+        while let Some(ended) = probes.join_next().await {
+            let Ok((key_manager, result)) = ended else {
+                // The probe panicked, which was reported; without a result, the last one grows old.
+                continue;
+            };
+            let name = key_manager.name();
+            match result {
+                Ok(took) => {
+                    if failing.remove(name) {
+                        tracing::info!(key_manager = name, ?took, "the key manager is back");
+                    }
+                }
+                Err(error) => {
+                    let source = error.source().map(ToString::to_string);
+                    tracing::error!(
+                        key_manager = name,
+                        %error,
+                        cause = source.as_deref(),
+                        "the key manager does not encrypt and decrypt"
+                    );
+                    failing.insert(name.to_owned());
+                }
+            }
+        }
+        sleep(interval).await;
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Outcome {
     Good,
@@ -161,6 +209,8 @@ async fn round_trip(key_manager: &dyn KeyManager) -> Result<(), KeyManagerError>
 
 const MAX_AGE: Duration = Duration::from_secs(60);
 const REMEMBERED: usize = 5;
+/// A probe that takes longer has failed.
+const PROBE_LIMIT: Duration = Duration::from_secs(5);
 const ANSWER_TIME: Duration = Duration::from_millis(20);
 
 #[cfg(test)]

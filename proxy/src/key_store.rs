@@ -99,6 +99,11 @@ impl KeySelection {
         Ok(())
     }
 
+    /// The keys that are named, not those that a pattern takes in.
+    pub fn named(&self) -> impl Iterator<Item = &ExternalKeyId> {
+        self.named.iter()
+    }
+
     /// Whether the store has the key.
     pub fn contains(&self, id: &ExternalKeyId) -> bool {
         self.named.contains(id) || self.patterns.iter().any(|p| p.matches(id.as_str()))

@@ -2,6 +2,8 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | [`cli`] | the command line |
+//! | [`assemble`] | from a configuration to a running state |
 //! | [`config`] | the configuration file, and everything that is read from files |
 //! | [`server`] | listeners, connections, deadlines, drain |
 //! | [`tls`] | certificates, suites, client names |
@@ -13,7 +15,9 @@
 //!
 //! A request goes from `server` through `http`, `pipeline`, `authenticate` and `ops` to a key manager.
 
+pub mod assemble;
 pub mod authenticate;
+pub mod cli;
 pub mod config;
 mod error;
 pub mod health;

@@ -19,6 +19,7 @@ use xks_api::sigv4::Regions;
 pub use document::Problem;
 pub use files::Source;
 
+use crate::key_manager::embedded::RootKeySource;
 use crate::key_store::KeySelection;
 use crate::request_log::LogFormat;
 use crate::runtime::Limits;
@@ -101,17 +102,6 @@ pub enum KeyManagerConfig {
         /// What its secrets are wrapped under.
         root_key: RootKeySource,
     },
-}
-
-/// Where a root key comes from.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum RootKeySource {
-    /// A file of 32 bytes with mode 0600.
-    File(PathBuf),
-    /// A file of 32 bytes that the platform gives, such as a systemd credential.
-    Credential(PathBuf),
-    /// A file whose text is a passphrase.
-    Passphrase(PathBuf),
 }
 
 /// An external key store.

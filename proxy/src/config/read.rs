@@ -10,9 +10,8 @@ use xks_api::sigv4::{Region, Regions};
 
 use super::document::{Document, Section, duration, integer, socket_addr, text};
 use super::files::{Files, Unusable};
-use super::{
-    Config, ConfigError, HealthConfig, KeyManagerConfig, KeyStoreConfig, LogConfig, RootKeySource,
-};
+use super::{Config, ConfigError, HealthConfig, KeyManagerConfig, KeyStoreConfig, LogConfig};
+use crate::key_manager::embedded::RootKeySource;
 use crate::key_store::KeySelection;
 use crate::request_log::LogFormat;
 use crate::runtime::Limits;

@@ -6,7 +6,7 @@
 mod administration;
 mod cipher;
 mod credentials;
-mod durable;
+pub(crate) mod durable;
 mod info;
 mod keyring;
 mod record;

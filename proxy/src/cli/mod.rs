@@ -1,0 +1,152 @@
+//! The command line. Exit status 0: done, 1: failed, 2: wrong usage or configuration.
+
+mod dev;
+mod serve;
+mod telemetry;
+
+use std::fmt;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::config::ConfigError;
+use crate::request_log::LogFormat;
+
+/// An external key store proxy for AWS KMS.
+///
+/// KMS sends it data keys to encrypt and decrypt; the keys that it does so with never leave your key manager.
+#[derive(Debug, Parser)]
+#[command(name = "xks-proxy", version, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the external key stores of a configuration
+    Serve(serve::Arguments),
+    /// Serve a key store to try things with: makes certificates, keys and a credential, and needs no preparation
+    Dev(dev::Arguments),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: CompletionShell,
+    },
+}
+
+/// The shells that completions are made for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CompletionShell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormatArgument {
+    Json,
+    Text,
+}
+
+impl From<LogFormatArgument> for LogFormat {
+    fn from(argument: LogFormatArgument) -> Self {
+        match argument {
+            LogFormatArgument::Json => Self::Json,
+            LogFormatArgument::Text => Self::Text,
+        }
+    }
+}
+
+/// Why a command ends without success.
+#[derive(Debug)]
+enum Failure {
+    /// Exit status 2.
+    Config(ConfigError),
+    /// Exit status 1: what was tried, and why it failed.
+    Failed(String),
+}
+
+impl Failure {
+    /// A failure, with everything that lies behind it.
+    fn of(what: impl fmt::Display, error: &dyn std::error::Error) -> Self {
+        let mut text = format!("{what}: {error}");
+        let mut source = error.source();
+        while let Some(deeper) = source {
+            let deeper_text = deeper.to_string();
+            if !text.ends_with(&deeper_text) {
+                text = format!("{text}: {deeper_text}");
+            }
+            source = deeper.source();
+        }
+        Self::Failed(text)
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(e: ConfigError) -> Self {
+        Self::Config(e)
+    }
+}
+
+/// Runs the program.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Dev(arguments) => dev::run(arguments),
+        Command::Completions { shell } => completions(shell),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Config(error)) => {
+            complain(&error.to_string());
+            ExitCode::from(2)
+        }
+        Err(Failure::Failed(text)) => {
+            complain(&text);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn complain(text: &str) {
+    // Where standard error is closed there is no one to tell.
+    let _ = writeln!(std::io::stderr(), "xks-proxy: {text}");
+}
+
+fn completions(shell: CompletionShell) -> Result<(), Failure> {
+    let shell = match shell {
+        CompletionShell::Bash => Shell::Bash,
+        CompletionShell::Zsh => Shell::Zsh,
+        CompletionShell::Fish => Shell::Fish,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "xks-proxy", &mut script);
+    std::io::stdout()
+        .write_all(&script)
+        .map_err(|e| Failure::of("standard output", &e))
+}
+
+/// A file name from the command line.
+type File = PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  xks-proxy dev                                   try it, with nothing prepared
+  xks-proxy serve --config /etc/xks-proxy.toml    serve
+  xks-proxy completions bash                      complete commands in bash";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}
