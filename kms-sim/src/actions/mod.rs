@@ -4,8 +4,6 @@ pub(crate) mod alias;
 pub(crate) mod create_key;
 pub(crate) mod crypto;
 pub(crate) mod custom_key_store;
-mod custom_key_store_input;
-mod custom_key_store_output;
 pub(crate) mod data_key;
 pub(crate) mod grant;
 pub(crate) mod key;

@@ -2,10 +2,11 @@
 //!
 //! Nothing is locked while a proxy is asked; what was checked before is checked again after.
 
-use super::custom_key_store_input::{
-    CreateInput, DescribeInput, IdInput, NewStore, Selection, UpdateInput,
-};
-use super::custom_key_store_output::{CreateOutput, DescribeOutput};
+mod input;
+mod output;
+
+use self::input::{CreateInput, DescribeInput, IdInput, NewStore, Selection, UpdateInput};
+use self::output::{CreateOutput, DescribeOutput};
 use crate::api::KmsError;
 use crate::connection::Connect;
 use crate::custom_key_store::{CustomKeyStore, XksProxy, not_found};
