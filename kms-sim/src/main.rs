@@ -1,1 +1,11 @@
-fn main() {}
+//! The program `kms-sim`.
+
+mod cli;
+mod demo;
+mod trust;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::run()
+}

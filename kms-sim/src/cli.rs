@@ -1,0 +1,234 @@
+//! The command line: what each argument means, and how the program starts and stops.
+
+use std::error::Error;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use kms_sim::{Config, Resolve};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::demo::{self, DemoArgs};
+use crate::trust;
+
+/// A simulator of the AWS KMS API whose external key stores talk to a real XKS proxy.
+#[derive(Debug, Parser)]
+#[command(name = "kms-sim", version, after_help = EXAMPLES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves the KMS API until SIGTERM or Ctrl-C.
+    Serve(ServeArgs),
+    /// Starts an XKS proxy and a simulator, tells the story of a disconnect, and stays up for your own calls.
+    Demo(DemoArgs),
+    /// Prints a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Args, Debug)]
+struct ServeArgs {
+    /// Where to listen; port 0 takes a free one.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:4599")]
+    listen: SocketAddr,
+
+    /// Where the host of an XksProxyUriEndpoint is found; AWS KMS itself dials port 443 of the host. May be repeated.
+    #[arg(long, value_name = "HOST=IP:PORT")]
+    resolve: Vec<Resolve>,
+
+    /// A certificate authority, in PEM, that proxies' certificates may come from, beside those that the system trusts.
+    /// May be repeated.
+    #[arg(long, value_name = "FILE")]
+    trust_ca: Vec<PathBuf>,
+
+    /// How long CONNECTING and DISCONNECTING last at least; 0: the answer comes after the change.
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    transition_ms: u64,
+
+    /// How often a connected proxy is asked how it is, as KMS does every few minutes.
+    #[arg(long, value_name = "SECONDS", default_value_t = 180, value_parser = clap::value_parser!(u64).range(1..))]
+    health_interval: u64,
+
+    /// The Region of requests whose signature names none.
+    #[arg(long, value_name = "REGION", default_value = "us-east-1")]
+    region: String,
+
+    /// The simulator's own certificate chain, in PEM: HTTPS instead of HTTP.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// The key of --tls-cert, in PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// What a proxy that asks for a client certificate is shown, in PEM; KMS's has the subject
+    /// CN=cks.kms.<region>.amazonaws.com.
+    #[arg(long, value_name = "FILE", requires = "client_key")]
+    client_cert: Option<PathBuf>,
+
+    /// The key of --client-cert, in PEM.
+    #[arg(long, value_name = "FILE", requires = "client_cert")]
+    client_key: Option<PathBuf>,
+
+    /// What to log, to standard error: error, warn, info, debug, or a filter like kms_sim=debug,warn.
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "KMS_SIM_LOG",
+        default_value = "info"
+    )]
+    log: String,
+
+    /// One line of text, or one JSON object, for each event.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+/// Runs what the command line says.
+pub(crate) fn run() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Serve(arguments) => serve(arguments),
+        Command::Demo(arguments) => demo::run(arguments),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "kms-sim", &mut io::stdout());
+            Ok(())
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // There is nowhere left to say that standard error is closed.
+            let _ = writeln!(io::stderr(), "kms-sim: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
+    start_log(&arguments.log, arguments.log_format)?;
+    let identity = |certificate: Option<PathBuf>, key: Option<PathBuf>| certificate.zip(key);
+    let config = Config {
+        region: arguments.region,
+        transition: Duration::from_millis(arguments.transition_ms),
+        resolve: arguments.resolve,
+        trust_ca: trust::authorities(&arguments.trust_ca)?,
+        client_certificate: identity(arguments.client_cert, arguments.client_key)
+            .map(|(certificate, key)| trust::client_identity(&certificate, &key))
+            .transpose()?,
+        health_interval: Duration::from_secs(arguments.health_interval),
+        tls: identity(arguments.tls_cert, arguments.tls_key)
+            .map(|(certificate, key)| trust::server_identity(&certificate, &key))
+            .transpose()?,
+        ..Config::default()
+    };
+    Runtime::new()?.block_on(async {
+        let listener = TcpListener::bind(arguments.listen).await.map_err(|error| {
+            format!(
+                "cannot listen on {}: {error}. Another program may have the port; choose one with \
+                 --listen, port 0 for any that is free.",
+                arguments.listen
+            )
+        })?;
+        let stop = stop_signal()?;
+        let scheme = if config.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let address = listener.local_addr()?;
+        println!(
+            "kms-sim listens on {scheme}://{address} (Region {})",
+            config.region
+        );
+        kms_sim::serve(listener, config, stop).await?;
+        Ok(())
+    })
+}
+
+/// Completes at SIGTERM, SIGINT and SIGHUP.
+pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
+}
+
+fn start_log(filter: &str, format: LogFormat) -> Result<(), Box<dyn Error>> {
+    // aws-sigv4 would write the canonical request at trace.
+    let filter = EnvFilter::try_new(format!("{filter},aws_sigv4=info"))
+        .map_err(|error| format!("--log {filter}: {error}"))?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    let started = match format {
+        LogFormat::Text => builder.try_init(),
+        LogFormat::Json => builder.json().try_init(),
+    };
+    started.map_err(|error| error.to_string().into())
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  See a custom key store connect, disconnect, and what fails then:
+    kms-sim demo
+
+  Serve the KMS API, with the proxy of xks.test on port 8443 of this machine:
+    kms-sim serve --resolve xks.test=127.0.0.1:8443 --trust-ca ca.pem
+
+  Use it from the AWS CLI:
+    export AWS_ENDPOINT_URL_KMS=http://127.0.0.1:4599 AWS_DEFAULT_REGION=us-east-1
+    export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+    aws kms describe-custom-key-stores";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn pairs_of_files_belong_together() {
+        for lone in ["--tls-cert", "--tls-key", "--client-cert", "--client-key"] {
+            assert!(
+                Cli::try_parse_from(["kms-sim", "serve", lone, "x"]).is_err(),
+                "{lone}"
+            );
+        }
+        let both = ["kms-sim", "serve", "--tls-cert", "x", "--tls-key", "y"];
+        assert!(Cli::try_parse_from(both).is_ok());
+    }
+
+    #[test]
+    fn a_wrong_mapping_is_explained() {
+        let error = Cli::try_parse_from(["kms-sim", "serve", "--resolve", "xks.test:8443"]);
+        let text = error.unwrap_err().to_string();
+        assert!(text.contains("expected HOST=IP:PORT"), "{text}");
+    }
+}

@@ -1,0 +1,124 @@
+//! Reads certificates and keys for the program: authorities of proxies, its own identity, its client identity.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use kms_sim::{ClientCertificate, ServerTls};
+use rustls::RootCertStore;
+use rustls_pki_types::pem::{self, PemObject};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+/// The authorities in the files that were named, then those that the system trusts, if it has a bundle.
+///
+/// # Errors
+/// A file that was named and cannot be used.
+pub(crate) fn authorities(named: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>, UnusableFile> {
+    let mut authorities = Vec::new();
+    for file in named {
+        for certificate in certificates(file)? {
+            check(&certificate).map_err(|problem| UnusableFile::new(file, problem))?;
+            authorities.push(certificate);
+        }
+    }
+    for file in SYSTEM_BUNDLES.iter().map(Path::new) {
+        if let Ok(bundle) = certificates(file) {
+            // A bundle of hundreds may hold one that rustls does not take; that one is not missed.
+            authorities.extend(
+                bundle
+                    .into_iter()
+                    .filter(|certificate| check(certificate).is_ok()),
+            );
+            break;
+        }
+    }
+    Ok(authorities)
+}
+
+/// The simulator's own identity.
+pub(crate) fn server_identity(certificate: &Path, key: &Path) -> Result<ServerTls, UnusableFile> {
+    Ok(ServerTls {
+        certificates: certificates(certificate)?,
+        key: private_key(key)?,
+    })
+}
+
+/// What a proxy that asks for a client certificate is shown.
+pub(crate) fn client_identity(
+    certificate: &Path,
+    key: &Path,
+) -> Result<ClientCertificate, UnusableFile> {
+    Ok(ClientCertificate {
+        chain: certificates(certificate)?,
+        key: private_key(key)?,
+    })
+}
+
+/// A file that was named on the command line and cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub(crate) struct UnusableFile {
+    path: PathBuf,
+    problem: Problem,
+}
+
+impl UnusableFile {
+    fn new(path: &Path, problem: Problem) -> Self {
+        Self {
+            path: path.to_owned(),
+            problem,
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("cannot be read: {0}")]
+    Unreadable(io::Error),
+    #[error("expected PEM with -----BEGIN CERTIFICATE-----, found none")]
+    NoCertificate,
+    #[error("expected a private key in PEM (PKCS#8, PKCS#1 or SEC1), found none")]
+    NoKey,
+    #[error("is not PEM: {0}")]
+    NotPem(pem::Error),
+    #[error("holds a certificate that cannot be an authority: {0}")]
+    NoAuthority(rustls::Error),
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, UnusableFile> {
+    let text = read(file)?;
+    let parsed = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
+    let found = parsed.map_err(|error| UnusableFile::new(file, Problem::NotPem(error)))?;
+    match found.is_empty() {
+        true => Err(UnusableFile::new(file, Problem::NoCertificate)),
+        false => Ok(found),
+    }
+}
+
+fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, UnusableFile> {
+    let text = zeroize::Zeroizing::new(read(file)?);
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| {
+        let problem = match error {
+            pem::Error::NoItemsFound => Problem::NoKey,
+            error => Problem::NotPem(error),
+        };
+        UnusableFile::new(file, problem)
+    })
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, UnusableFile> {
+    std::fs::read(file).map_err(|error| UnusableFile::new(file, Problem::Unreadable(error)))
+}
+
+fn check(authority: &CertificateDer<'static>) -> Result<(), Problem> {
+    RootCertStore::empty()
+        .add(authority.clone())
+        .map_err(Problem::NoAuthority)
+}
+
+/// Debian, Fedora, SUSE, Alpine and macOS; the first that is there.
+const SYSTEM_BUNDLES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
