@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`cli`] | the command line |
+//! | [`admin`] | the socket that administers a running proxy |
 //! | [`assemble`] | from a configuration to a running state |
 //! | [`config`] | the configuration file, and everything that is read from files |
 //! | [`server`] | listeners, connections, deadlines, drain |
@@ -15,6 +16,7 @@
 //!
 //! A request goes from `server` through `http`, `pipeline`, `authenticate` and `ops` to a key manager.
 
+pub mod admin;
 pub mod assemble;
 pub mod authenticate;
 pub mod cli;

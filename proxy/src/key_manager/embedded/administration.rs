@@ -10,11 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use xks_api::ids::{AccessKeyId, ExternalKeyId, SecretAccessKey, UriPathPrefix};
 use xks_api::message::KeyStatus;
 use zeroize::Zeroizing;
 
+use super::backup::BackupSeal;
 use super::cipher::{KeyMaterial, VersionNumber, random_material};
 use super::credentials::{Credential, CredentialMap, Credentials};
 use super::info::{CredentialInfo, KeyInfo, NewCredential, timestamp};
@@ -48,7 +50,8 @@ pub enum ListedKeys {
 }
 
 /// Whether a key that is, or may be, listed by an external key store is deleted all the same.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Force {
     /// It is refused.
     No,
@@ -103,7 +106,7 @@ impl Administration {
         if self.keyring.key(id).is_some() {
             return Err(AdminError::KeyExists(id.clone()));
         }
-        let record = KeyRecord::new(usages, material, OffsetDateTime::now_utc());
+        let record = KeyRecord::new(usages, material, now());
         self.put_key(&mut state.store, id, &record)
     }
 
@@ -151,7 +154,7 @@ impl Administration {
     pub fn rotate_key(&self, id: &ExternalKeyId) -> Result<KeyInfo, AdminError> {
         self.change_key(id, |record| {
             let material = random_material().map_err(StoreError::from)?;
-            match record.rotate(material, OffsetDateTime::now_utc()) {
+            match record.rotate(material, now()) {
                 true => Ok(()),
                 false => Err(AdminError::VersionsExhausted(id.clone())),
             }
@@ -221,7 +224,7 @@ impl Administration {
         let record = CredentialRecord {
             uri_path_prefix: uri_path_prefix.clone(),
             secret: random_secret()?,
-            created: OffsetDateTime::now_utc(),
+            created: now(),
         };
         let new = NewCredential {
             uri_path_prefix: uri_path_prefix.clone(),
@@ -294,6 +297,15 @@ impl Administration {
         Ok(store.root_key_id())
     }
 
+    /// All keys with their material and all credentials with their secrets, wrapped under a key of the backup's own.
+    ///
+    /// # Errors
+    /// What the store refuses.
+    pub fn export_backup(&self, seal: &BackupSeal) -> Result<Vec<u8>, AdminError> {
+        let contents = self.state().store.contents()?;
+        Ok(seal.wrap(&contents)?)
+    }
+
     fn change_key(
         &self,
         id: &ExternalKeyId,
@@ -325,6 +337,13 @@ impl Administration {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// To the second, as the store keeps it.
+fn now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
+        .replace_nanosecond(0)
+        .expect("0 is a nanosecond of every second")
 }
 
 /// Keys and credentials as requests read them.

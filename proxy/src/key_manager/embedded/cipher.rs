@@ -18,7 +18,7 @@ use xks_api::sealed::{FramedAad, Sealed};
 use zeroize::Zeroizing;
 
 /// The 32 random bytes that a key version is made of.
-pub(crate) type KeyMaterial = Zeroizing<[u8; 32]>;
+pub type KeyMaterial = Zeroizing<[u8; 32]>;
 
 /// Fresh key material.
 pub(crate) fn random_material() -> Result<KeyMaterial, Unspecified> {

@@ -1,9 +1,11 @@
 //! The embedded software key manager: keys of this process, in memory for requests, on disk wrapped under a root key.
 //!
 //! Requests read `keyring` (and `cipher`, the message format) and `credentials`; administrators change both through
-//! `administration`, which writes `store` first. `record` is what is kept, `root_key` what wraps it.
+//! `administration`, which writes `store` first. `record` is what is kept, `root_key` what wraps it,
+//! `backup` what is taken elsewhere.
 
 mod administration;
+mod backup;
 mod cipher;
 mod credentials;
 pub(crate) mod durable;
@@ -12,6 +14,8 @@ mod keyring;
 mod record;
 mod root_key;
 mod store;
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,10 +23,12 @@ use std::sync::Arc;
 use xks_api::ids::ExternalKeyId;
 
 pub use administration::{AdminError, Administration, Force, ListedKeys};
+pub use backup::{BackupError, BackupHeader, BackupSeal, Restored, restore};
+pub use cipher::KeyMaterial;
 pub use credentials::{Credential, CredentialMap, Credentials};
 pub use info::{CredentialInfo, KeyInfo, NewCredential, VersionInfo};
 pub use record::{InvalidUsages, Usages, VersionState};
-pub use root_key::{RootKeyError, RootKeyId, RootKeySource};
+pub use root_key::{RootKeyError, RootKeyId, RootKeySource, read_key_material};
 pub use store::{Defect, StoreError};
 
 use self::keyring::Keyring;

@@ -2,7 +2,7 @@
 //!
 //! The bytes hold secrets: they live in buffers that are wiped and never grow. Wrapping is `store`'s.
 
-use std::str::FromStr;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -234,11 +234,11 @@ impl Usages {
     }
 }
 
-impl FromStr for Usages {
-    type Err = InvalidUsages;
+impl TryFrom<&str> for Usages {
+    type Error = InvalidUsages;
 
     /// `ENCRYPT`, `DECRYPT`, both with a comma between them in either order, or `NONE`.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+    fn try_from(text: &str) -> Result<Self, Self::Error> {
         match text {
             "NONE" => Ok(Self::None),
             "ENCRYPT" => Ok(Self::Encrypt),
@@ -246,6 +246,17 @@ impl FromStr for Usages {
             "ENCRYPT,DECRYPT" | "DECRYPT,ENCRYPT" => Ok(Self::EncryptDecrypt),
             _ => Err(InvalidUsages),
         }
+    }
+}
+
+impl fmt::Display for Usages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "NONE",
+            Self::Encrypt => "ENCRYPT",
+            Self::Decrypt => "DECRYPT",
+            Self::EncryptDecrypt => "ENCRYPT,DECRYPT",
+        })
     }
 }
 

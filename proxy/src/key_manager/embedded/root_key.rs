@@ -12,13 +12,15 @@ use std::path::{Path, PathBuf};
 use argon2::{Algorithm, Argon2, Params, Version};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::durable;
 use super::store::StoreError;
 
 /// Where the root key comes from.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RootKeySource {
     /// A file of 32 bytes with mode 0600, which `init` creates and `root-key rotate` replaces.
     File(PathBuf),
@@ -109,6 +111,10 @@ impl RootKey {
         Ok(Self(key))
     }
 
+    pub(crate) fn from_bytes(bytes: Zeroizing<[u8; KEY_LEN]>) -> Self {
+        Self(bytes)
+    }
+
     pub(crate) fn expose(&self) -> &[u8; KEY_LEN] {
         &self.0
     }
@@ -145,6 +151,39 @@ pub(crate) enum Derivation {
     Raw,
     /// They are a passphrase.
     Argon2id(Argon2id),
+}
+
+impl Derivation {
+    pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Raw => bytes.push(1),
+            Self::Argon2id(argon2id) => {
+                bytes.push(2);
+                bytes.extend_from_slice(&argon2id.memory_kib.to_be_bytes());
+                bytes.extend_from_slice(&argon2id.passes.to_be_bytes());
+                bytes.extend_from_slice(&argon2id.lanes.to_be_bytes());
+                bytes.extend_from_slice(&argon2id.salt);
+            }
+        }
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        match bytes {
+            [1] => Some(Self::Raw),
+            [2, rest @ ..] => {
+                let (memory_kib, rest) = rest.split_first_chunk()?;
+                let (passes, rest) = rest.split_first_chunk()?;
+                let (lanes, rest) = rest.split_first_chunk()?;
+                Some(Self::Argon2id(Argon2id {
+                    memory_kib: u32::from_be_bytes(*memory_kib),
+                    passes: u32::from_be_bytes(*passes),
+                    lanes: u32::from_be_bytes(*lanes),
+                    salt: rest.try_into().ok()?,
+                }))
+            }
+            _ => None,
+        }
+    }
 }
 
 /// argon2id with its parameters and salt.
@@ -218,6 +257,14 @@ pub(crate) fn replace_key_file(
     Ok(())
 }
 
+/// Reads 32 bytes of key material from a file that has mode 0600 and this process's owner.
+///
+/// # Errors
+/// [`RootKeyError`], as for a root key.
+pub fn read_key_material(path: &Path) -> Result<Zeroizing<[u8; KEY_LEN]>, RootKeyError> {
+    read_key_file(path).map(|key| key.0)
+}
+
 /// Where a rotation keeps the next key until the store is wrapped under it.
 fn next_key_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
@@ -225,8 +272,8 @@ fn next_key_path(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// Reads a file of 32 bytes under our own rules for secret files: a key to import, a backup key.
-pub(crate) fn read_key_file(path: &Path) -> Result<RootKey, RootKeyError> {
+/// Reads a file of 32 bytes under our own rules for secret files.
+fn read_key_file(path: &Path) -> Result<RootKey, RootKeyError> {
     read_key(path, &Protection::Owner)
 }
 

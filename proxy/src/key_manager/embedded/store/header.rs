@@ -2,7 +2,7 @@
 
 use ring::hmac;
 
-use super::super::root_key::{Argon2id, Derivation, RootKeyId};
+use super::super::root_key::{Derivation, RootKeyId};
 use super::seal::{StoreId, StoreKeys};
 
 /// Which store this is, and how its root key is found.
@@ -18,16 +18,7 @@ impl Header {
         let mut bytes = vec![HEADER_FORMAT];
         bytes.extend_from_slice(&self.store_id);
         bytes.extend_from_slice(&self.root_key_id.0);
-        match &self.derivation {
-            Derivation::Raw => bytes.push(1),
-            Derivation::Argon2id(argon2id) => {
-                bytes.push(2);
-                bytes.extend_from_slice(&argon2id.memory_kib.to_be_bytes());
-                bytes.extend_from_slice(&argon2id.passes.to_be_bytes());
-                bytes.extend_from_slice(&argon2id.lanes.to_be_bytes());
-                bytes.extend_from_slice(&argon2id.salt);
-            }
-        }
+        self.derivation.encode(&mut bytes);
         with_mac(bytes, keys)
     }
 
@@ -39,25 +30,10 @@ impl Header {
         };
         let (store_id, rest) = rest.split_first_chunk()?;
         let (root_key_id, rest) = rest.split_first_chunk()?;
-        let derivation = match rest {
-            [1] => Derivation::Raw,
-            [2, rest @ ..] => {
-                let (memory_kib, rest) = rest.split_first_chunk()?;
-                let (passes, rest) = rest.split_first_chunk()?;
-                let (lanes, rest) = rest.split_first_chunk()?;
-                Derivation::Argon2id(Argon2id {
-                    memory_kib: u32::from_be_bytes(*memory_kib),
-                    passes: u32::from_be_bytes(*passes),
-                    lanes: u32::from_be_bytes(*lanes),
-                    salt: rest.try_into().ok()?,
-                })
-            }
-            _ => return None,
-        };
         Some(Self {
             store_id: *store_id,
             root_key_id: RootKeyId(*root_key_id),
-            derivation,
+            derivation: Derivation::decode(rest)?,
         })
     }
 

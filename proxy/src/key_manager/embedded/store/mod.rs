@@ -11,7 +11,9 @@ mod seal;
 mod tables;
 
 pub use self::error::{Defect, StoreError};
+pub(crate) use self::header::Header;
 pub(crate) use self::redb::Store;
+pub(crate) use self::seal::{Kind, StoreId, StoreKeys};
 pub(crate) use self::tables::{Change, Contents};
 
 #[cfg(test)]

@@ -258,6 +258,13 @@ impl Store {
         }
     }
 
+    /// Unwraps everything again, for a backup.
+    pub(crate) fn contents(&self) -> Result<Contents, StoreError> {
+        load(&self.database, &self.keys)
+            .map(|loaded| loaded.contents)
+            .map_err(|defect| self.folder.damaged(defect))
+    }
+
     /// The root key that everything is wrapped under.
     pub(crate) fn root_key_id(&self) -> RootKeyId {
         self.root_key_id

@@ -22,6 +22,8 @@ pub(crate) enum Kind {
     Credential,
     /// The key of the MAC on the generation file: it outlives a change of the root key.
     GenerationKey,
+    /// All keys and credentials, under a key of the backup's own.
+    Backup,
 }
 
 impl Kind {
@@ -30,6 +32,7 @@ impl Kind {
             Self::Key => 1,
             Self::Credential => 2,
             Self::GenerationKey => 3,
+            Self::Backup => 4,
         }
     }
 }

@@ -1,0 +1,303 @@
+//! The commands and replies of administrators: one JSON line each way.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use xks_api::ids::{AccessKeyId, ExternalKeyId, SecretAccessKey, UriPathPrefix};
+use xks_api::message::KeyStatus;
+use zeroize::Zeroizing;
+
+use crate::key_manager::embedded::{
+    AdminError, Administration, BackupSeal, CredentialInfo, Force, KeyInfo, KeyMaterial,
+    NewCredential, RootKeySource, Usages, VersionState,
+};
+
+/// What an administrator asks for.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of the methods of `Administration`"
+)]
+pub enum Command {
+    /// `key create`
+    CreateKey {
+        #[serde(with = "as_text")]
+        id: ExternalKeyId,
+        #[serde(with = "as_text")]
+        usage: Usages,
+    },
+    /// `key import`; the material is 32 bytes in base64.
+    ImportKey {
+        #[serde(with = "as_text")]
+        id: ExternalKeyId,
+        #[serde(with = "as_text")]
+        usage: Usages,
+        material: SecretText,
+    },
+    /// `key list`
+    ListKeys {},
+    /// `key show`
+    ShowKey {
+        #[serde(with = "as_text")]
+        id: ExternalKeyId,
+    },
+    /// `key enable`, `key disable`
+    SetKeyStatus {
+        #[serde(with = "as_text")]
+        id: ExternalKeyId,
+        status: KeyStatus,
+    },
+    /// `key rotate`
+    RotateKey {
+        #[serde(with = "as_text")]
+        id: ExternalKeyId,
+    },
+    /// `key retire-version`
+    SetVersionState {
+        #[serde(with = "as_text")]
+        id: ExternalKeyId,
+        version: u32,
+        state: VersionState,
+    },
+    /// `key delete`
+    DeleteKey {
+        #[serde(with = "as_text")]
+        id: ExternalKeyId,
+        force: Force,
+    },
+    /// `credential create`
+    CreateCredential {
+        #[serde(with = "as_text")]
+        uri_path_prefix: UriPathPrefix,
+    },
+    /// `credential list`
+    ListCredentials {},
+    /// `credential revoke`
+    RevokeCredential {
+        #[serde(with = "as_text")]
+        access_key_id: AccessKeyId,
+    },
+    /// `root-key rotate`
+    RotateRootKey { to: Option<RootKeySource> },
+    /// `key export-backup`; the seal is the backup's identifier and key in base64.
+    ExportBackup { seal: SecretText },
+}
+
+/// What an administrator gets.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(tag = "reply", content = "value", rename_all = "kebab-case")]
+pub enum Reply {
+    /// It is done, and there is nothing to say.
+    Done,
+    /// One key.
+    Key(KeyInfo),
+    /// All keys.
+    Keys(Vec<KeyInfo>),
+    /// A new credential, with its secret.
+    Credential(CredentialText),
+    /// All credentials.
+    Credentials(Vec<CredentialInfo>),
+    /// The name of the root key from now on.
+    RootKey(String),
+    /// What follows the header of a backup, in base64.
+    Backup(String),
+}
+
+/// Why a command was not carried out, as text for the administrator.
+#[derive(Debug, Deserialize, Serialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    message: String,
+}
+
+/// What the server answers.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Answer {
+    Ok(Reply),
+    Error(Refusal),
+}
+
+impl Command {
+    /// `key import`
+    pub fn import_key(id: ExternalKeyId, usage: Usages, material: &KeyMaterial) -> Self {
+        let material = SecretText::of_bytes(&**material);
+        Self::ImportKey {
+            id,
+            usage,
+            material,
+        }
+    }
+
+    /// `key export-backup`
+    pub fn export_backup(seal: &BackupSeal) -> Self {
+        let seal = SecretText::of_bytes(&*seal.to_bytes());
+        Self::ExportBackup { seal }
+    }
+
+    /// Carries the command out. Waits for the disk.
+    ///
+    /// # Errors
+    /// Whatever `Administration` refuses, in words.
+    pub fn execute(self, administration: &Administration) -> Result<Reply, Refusal> {
+        match self {
+            Self::CreateKey { id, usage } => Ok(Reply::Key(administration.create_key(&id, usage)?)),
+            Self::ImportKey {
+                id,
+                usage,
+                material,
+            } => {
+                let bytes = material.decode().filter(|bytes| bytes.len() == 32);
+                let bytes = bytes.ok_or_else(|| Refusal::new(&"key material has 32 bytes"))?;
+                let mut material = Zeroizing::new([0; 32]);
+                material.copy_from_slice(&bytes);
+                let key = administration.import_key(&id, usage, material)?;
+                Ok(Reply::Key(key))
+            }
+            Self::ListKeys {} => Ok(Reply::Keys(administration.keys())),
+            Self::ShowKey { id } => Ok(Reply::Key(administration.key(&id)?)),
+            Self::SetKeyStatus { id, status } => {
+                Ok(Reply::Key(administration.set_key_status(&id, status)?))
+            }
+            Self::RotateKey { id } => Ok(Reply::Key(administration.rotate_key(&id)?)),
+            Self::SetVersionState { id, version, state } => {
+                let key = administration.set_version_state(&id, version, state)?;
+                Ok(Reply::Key(key))
+            }
+            Self::DeleteKey { id, force } => {
+                administration.delete_key(&id, force)?;
+                Ok(Reply::Done)
+            }
+            Self::CreateCredential { uri_path_prefix } => {
+                let credential = administration.create_credential(&uri_path_prefix)?;
+                Ok(Reply::Credential(credential.into()))
+            }
+            Self::ListCredentials {} => Ok(Reply::Credentials(administration.credentials())),
+            Self::RevokeCredential { access_key_id } => {
+                administration.revoke_credential(&access_key_id)?;
+                Ok(Reply::Done)
+            }
+            Self::RotateRootKey { to } => {
+                let root_key = administration.rotate_root_key(to)?;
+                Ok(Reply::RootKey(root_key.to_string()))
+            }
+            Self::ExportBackup { seal } => {
+                let bytes = seal.decode();
+                let seal = bytes.and_then(|bytes| BackupSeal::from_bytes(&bytes));
+                let seal = seal.ok_or_else(|| Refusal::new(&"the backup seal has 48 bytes"))?;
+                let backup = administration.export_backup(&seal)?;
+                Ok(Reply::Backup(STANDARD.encode(backup)))
+            }
+        }
+    }
+}
+
+impl Refusal {
+    pub(super) fn new(message: &dyn fmt::Display) -> Self {
+        Self {
+            message: message.to_string(),
+        }
+    }
+}
+
+impl From<AdminError> for Refusal {
+    fn from(error: AdminError) -> Self {
+        Self::new(&error)
+    }
+}
+
+/// A new credential on its way to the one who made it.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct CredentialText {
+    #[serde(with = "as_text")]
+    uri_path_prefix: UriPathPrefix,
+    #[serde(with = "as_text")]
+    access_key_id: AccessKeyId,
+    secret: SecretText,
+}
+
+impl From<NewCredential> for CredentialText {
+    fn from(credential: NewCredential) -> Self {
+        Self {
+            uri_path_prefix: credential.uri_path_prefix,
+            access_key_id: credential.access_key_id,
+            secret: SecretText::new(credential.secret.expose()),
+        }
+    }
+}
+
+impl CredentialText {
+    /// The credential, if the secret is one.
+    pub fn into_credential(self) -> Option<NewCredential> {
+        Some(NewCredential {
+            secret: SecretAccessKey::try_from(&**self.secret.0).ok()?,
+            uri_path_prefix: self.uri_path_prefix,
+            access_key_id: self.access_key_id,
+        })
+    }
+}
+
+/// Secret text of the admin socket: wiped on drop, never printed.
+pub struct SecretText(Zeroizing<String>);
+
+impl SecretText {
+    fn new(text: &str) -> Self {
+        Self(Zeroizing::new(text.to_owned()))
+    }
+
+    /// Secret bytes in base64.
+    fn of_bytes(bytes: &[u8]) -> Self {
+        Self(Zeroizing::new(STANDARD.encode(bytes)))
+    }
+
+    fn decode(&self) -> Option<Zeroizing<Vec<u8>>> {
+        STANDARD.decode(self.0.as_bytes()).ok().map(Zeroizing::new)
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SecretText([redacted])")
+    }
+}
+
+impl Serialize for SecretText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
+    }
+}
+
+/// Serde for what has a text form and a check of its own.
+mod as_text {
+    use std::borrow::Cow;
+    use std::fmt;
+
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<T: fmt::Display, S: Serializer>(
+        value: &T,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'de, T, D, E>(deserializer: D) -> Result<T, D::Error>
+    where
+        T: for<'a> TryFrom<&'a str, Error = E>,
+        D: Deserializer<'de>,
+        E: fmt::Display,
+    {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        T::try_from(&*text).map_err(D::Error::custom)
+    }
+}

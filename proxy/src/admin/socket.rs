@@ -1,0 +1,152 @@
+//! The server's side of the admin socket: who may connect, and how long a command may be.
+
+use std::fs::{self, Permissions};
+use std::future::Future;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use zeroize::Zeroizing;
+
+use super::protocol::{Answer, Command, Refusal};
+use super::{MAX_COMMAND_LEN, SOCKET_NAME};
+use crate::key_manager::embedded::Administration;
+
+/// The socket in the data folder; its file goes when it is dropped.
+pub struct AdminSocket {
+    listener: UnixListener,
+    path: PathBuf,
+}
+
+impl AdminSocket {
+    /// Listens in a data folder whose store this process has open: a socket that is there is a dead process's.
+    ///
+    /// # Errors
+    /// What the operating system says; among others that the path is too long for a socket.
+    pub fn bind(data_dir: &Path) -> io::Result<Self> {
+        let path = data_dir.join(SOCKET_NAME);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        // Who connects before this is looked at all the same.
+        fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+        Ok(Self { listener, path })
+    }
+
+    /// Where the socket is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Carries out commands until `shutdown` is ready, then those that have begun.
+    pub async fn serve(
+        self,
+        administration: Arc<Administration>,
+        shutdown: impl Future<Output = ()>,
+    ) {
+        let mut shutdown = pin!(shutdown);
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                Some(_) = connections.join_next() => {}
+                accepted = self.listener.accept(), if connections.len() < MAX_CONNECTIONS => {
+                    match accepted {
+                        Ok((stream, _)) => {
+                            let administration = Arc::clone(&administration);
+                            connections.spawn(connection(stream, administration));
+                        }
+                        Err(error) => {
+                            tracing::warn!(%error, "the admin socket accepts no connection");
+                            tokio::time::sleep(ACCEPT_PAUSE).await;
+                        }
+                    }
+                }
+            }
+        }
+        // Whoever has not sent a command by now waits for nothing.
+        let _ = timeout(DRAIN, async {
+            while connections.join_next().await.is_some() {}
+        })
+        .await;
+    }
+}
+
+impl Drop for AdminSocket {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+async fn connection(mut stream: UnixStream, administration: Arc<Administration>) {
+    let answer = match receive(&mut stream).await {
+        Ok(Received::Command(command)) => {
+            // The disk is waited for on a thread that may block.
+            let task = tokio::task::spawn_blocking(move || command.execute(&administration));
+            match task.await {
+                Ok(Ok(reply)) => Answer::Ok(reply),
+                Ok(Err(refusal)) => Answer::Error(refusal),
+                Err(_) => Answer::Error(Refusal::new(&"the command failed within the server")),
+            }
+        }
+        Ok(Received::Refused(refusal)) => Answer::Error(refusal),
+        Ok(Received::Nothing) | Err(_) => return,
+    };
+    let mut line = Zeroizing::new(serde_json::to_vec(&answer).expect("strings and numbers encode"));
+    line.push(b'\n');
+    let _ = timeout(IO_DEADLINE, stream.write_all(&line)).await;
+}
+
+enum Received {
+    Command(Command),
+    Refused(Refusal),
+    Nothing,
+}
+
+async fn receive(stream: &mut UnixStream) -> io::Result<Received> {
+    let peer = stream.peer_cred()?.uid();
+    if peer != 0 && peer != rustix::process::geteuid().as_raw() {
+        tracing::warn!(peer, "another user tried the admin socket");
+        return Ok(Received::Nothing);
+    }
+    // Never grows, so that no copy of a secret stays behind.
+    let mut buffer = Zeroizing::new(vec![0; MAX_COMMAND_LEN]);
+    let mut len = 0;
+    let line = loop {
+        let Some(rest) = buffer.get_mut(len..).filter(|rest| !rest.is_empty()) else {
+            return Ok(Received::Refused(Refusal::new(&"the command is too long")));
+        };
+        let read = match timeout(IO_DEADLINE, stream.read(rest)).await {
+            Ok(read) => read?,
+            Err(_) => return Ok(Received::Nothing),
+        };
+        len += read;
+        let received = buffer.get(..len).unwrap_or_default();
+        if let Some(end) = received.iter().position(|&byte| byte == b'\n') {
+            break received.get(..end).unwrap_or_default();
+        }
+        if read == 0 {
+            return Ok(Received::Nothing);
+        }
+    };
+    Ok(match serde_json::from_slice(line) {
+        Ok(command) => Received::Command(command),
+        Err(error) => Received::Refused(Refusal::new(&format_args!(
+            "the server does not understand the command ({error}): is it of another version?"
+        ))),
+    })
+}
+
+const MAX_CONNECTIONS: usize = 16;
+const IO_DEADLINE: Duration = Duration::from_secs(10);
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const DRAIN: Duration = Duration::from_secs(5);
