@@ -63,14 +63,21 @@ where
 
 /// Whether a signer leaves the path as it is: absolute, unreserved characters alone, no `.`, `..` or empty segment but the last.
 fn is_canonical_path(path: &str) -> bool {
-    let unreserved = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
     let Some(below) = path.strip_prefix('/') else {
         return false;
     };
-    let ordinary = |s: &str| s != "." && s != ".." && s.bytes().all(unreserved);
-    let mut segments = below.split('/');
-    let last = segments.next_back().unwrap_or_default();
-    ordinary(last) && segments.all(|s| !s.is_empty() && ordinary(s))
+    let is_dot_segment = |len, dots| len == dots && (len == 1 || len == 2);
+    let (mut len, mut dots) = (0, 0);
+    for b in below.bytes() {
+        match b {
+            b'/' if len == 0 || is_dot_segment(len, dots) => return false,
+            b'/' => (len, dots) = (0, 0),
+            b'.' => (len, dots) = (len + 1, dots + 1),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'~' => len += 1,
+            _ => return false,
+        }
+    }
+    !is_dot_segment(len, dots)
 }
 
 /// Hashes a header value without the spaces around it and with runs of spaces inside as one.

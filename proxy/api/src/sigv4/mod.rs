@@ -128,16 +128,15 @@ impl Verifier {
         let authorization = Authorization::parse(value.as_ref())?;
         Claim::read(request, &authorization, SERVICE, now)
             .and_then(|claim| self.judge(&claim))
-            .map_err(|reason| AuthenticationFailed::of(reason, authorization.access_key_id))
+            .map_err(|reason| {
+                AuthenticationFailed::of(reason, authorization.credential.access_key_id)
+            })
     }
 
     fn judge(&self, claim: &Claim<'_>) -> Result<&AccessKeyId, Reason> {
-        let Authorization {
-            access_key_id,
-            region,
-            ..
-        } = *claim.authorization;
-        let known = self.positions.get_key_value(access_key_id);
+        let credential = &claim.authorization.credential;
+        let region = credential.region;
+        let known = self.positions.get_key_value(credential.access_key_id);
         let position = known.map_or(DECOY, |(_, position)| *position);
         let cached = self.signing_keys.with(claim.date, region, position, |key| {
             claim.is_signed_with(key)
@@ -149,7 +148,7 @@ impl Verifier {
                     .secrets
                     .get(position)
                     .expect("a position of this vector");
-                claim.is_signed_with(&claim.authorization.signing_key(secret.expose()))
+                claim.is_signed_with(&credential.signing_key(secret.expose()))
             }
         };
         let Some((id, _)) = known else {
@@ -167,7 +166,7 @@ impl Verifier {
             let keys = self
                 .secrets
                 .iter()
-                .map(|s| claim.authorization.signing_key(s.expose()));
+                .map(|s| credential.signing_key(s.expose()));
             self.signing_keys
                 .remember(claim.date, region, keys.collect());
         }
@@ -209,7 +208,7 @@ impl<'a> Claim<'a> {
         N: AsRef<str>,
         V: AsRef<[u8]>,
     {
-        if authorization.service != service {
+        if authorization.credential.service != service {
             return Err(Reason::WrongService);
         }
         if request.query.is_some() {
@@ -218,7 +217,7 @@ impl<'a> Claim<'a> {
         let amz_date = request.only_header("x-amz-date")?;
         let amz_date = amz_date.as_ref();
         let signed_at = amz_date::parse(amz_date).ok_or(Reason::MalformedDate)?;
-        if !amz_date.starts_with(authorization.date.as_bytes()) {
+        if !amz_date.starts_with(authorization.credential.date.as_bytes()) {
             return Err(Reason::DateOutOfScope);
         }
         let ahead = signed_at - now;

@@ -1,6 +1,7 @@
 //! The Region of a credential scope, and which Regions a key store takes requests from.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 /// A Region as a credential scope names it, such as `us-gov-west-1`.
 ///
@@ -19,7 +20,7 @@ impl TryFrom<&str> for Region {
     type Error = InvalidRegion;
 
     fn try_from(text: &str) -> Result<Self, Self::Error> {
-        if !is_region(text) {
+        if !LEN.contains(&text.len()) || !text.bytes().all(is_region_byte) {
             return Err(InvalidRegion);
         }
         Ok(Self(text.into()))
@@ -55,9 +56,10 @@ impl Regions {
     }
 }
 
-pub(super) fn is_region(text: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+pub(super) const LEN: RangeInclusive<usize> = 1..=64;
+
+pub(super) fn is_region_byte(b: u8) -> bool {
+    matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-')
 }
 
 #[cfg(test)]

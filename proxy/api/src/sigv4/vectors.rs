@@ -286,7 +286,7 @@ impl Vector {
         let now = datetime!(2015-08-30 12:36:00 UTC);
         let authorization = Authorization::parse(authorization::of(&request)?)?;
         let claim = Claim::read(&request, &authorization, "service", now)?;
-        Ok(claim.is_signed_with(&authorization.signing_key(secret)))
+        Ok(claim.is_signed_with(&authorization.credential.signing_key(secret)))
     }
 }
 

@@ -104,7 +104,11 @@ impl Request {
 
 /// Requires that the request fails for this reason and no other.
 pub(crate) fn refused(request: &Request, reason: Reason) {
-    assert_eq!(request.verify(), Err(reason), "{request:?}");
+    let headers = request.headers.iter();
+    let headers: Vec<_> = headers
+        .map(|(name, value)| (name, String::from_utf8_lossy(value)))
+        .collect();
+    assert_eq!(request.verify(), Err(reason), "{request:?} {headers:#?}");
 }
 
 /// Who signs, for what and when.
