@@ -10,6 +10,8 @@ mod config;
 mod connection;
 mod connector;
 mod credentials;
+#[cfg(test)]
+mod crypto_tests;
 mod custom_key_store;
 mod dispatch;
 mod encryption_context;
@@ -20,6 +22,8 @@ mod key_material;
 mod key_state;
 #[cfg(test)]
 mod key_state_tests;
+#[cfg(test)]
+mod key_tests;
 mod keys;
 mod operation;
 mod proxy_failure;

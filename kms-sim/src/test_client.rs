@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
+use harness::stub_proxy::{ACCESS_KEY_ID, HOST, SECRET_ACCESS_KEY, StubProxy, URI_PATH};
+use serde_json::{Value, json};
 
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Resolve};
 use crate::dispatch::dispatch;
 use crate::operation::Operation;
 use crate::simulator::{Caller, Simulator};
@@ -21,16 +22,72 @@ pub(crate) struct TestClient {
 
 impl TestClient {
     pub(crate) fn new() -> Self {
-        let config = Config::default();
+        Self::with(Config::default())
+    }
+
+    /// A client whose account has an external key store at that proxy, CONNECTED; and the store's id.
+    pub(crate) fn with_key_store(proxy: &StubProxy) -> (Self, String) {
+        let client = Self::with(Config {
+            transition: Duration::ZERO,
+            resolve: vec![Resolve {
+                host: HOST.to_owned(),
+                address: proxy.address(),
+            }],
+            trust_ca: vec![proxy.ca()],
+            ..Config::default()
+        });
+        let input = json!({
+            "CustomKeyStoreName": "stub",
+            "CustomKeyStoreType": "EXTERNAL_KEY_STORE",
+            "XksProxyConnectivity": "PUBLIC_ENDPOINT",
+            "XksProxyUriEndpoint": format!("https://{HOST}"),
+            "XksProxyUriPath": URI_PATH,
+            "XksProxyAuthenticationCredential": {
+                "AccessKeyId": ACCESS_KEY_ID,
+                "RawSecretAccessKey": SECRET_ACCESS_KEY,
+            },
+        });
+        let store = client.ok("CreateCustomKeyStore", input)["CustomKeyStoreId"].clone();
+        let store = store.as_str().unwrap().to_owned();
+        client.connect(&store);
+        (client, store)
+    }
+
+    fn with(config: Config) -> Self {
         let clock = config.clock.clone();
         Self {
             simulator: Simulator::new(Arc::new(config)).unwrap(),
             caller: Self::caller("111122223333", "us-east-1"),
             clock,
-            runtime: tokio::runtime::Builder::new_current_thread()
+            runtime: tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(1)
+                .enable_all()
                 .build()
                 .unwrap(),
         }
+    }
+
+    pub(crate) fn connect(&self, store: &str) {
+        self.ok("ConnectCustomKeyStore", json!({"CustomKeyStoreId": store}));
+        self.wait_for(store, "CONNECTED");
+    }
+
+    pub(crate) fn disconnect(&self, store: &str) {
+        self.ok(
+            "DisconnectCustomKeyStore",
+            json!({"CustomKeyStoreId": store}),
+        );
+        self.wait_for(store, "DISCONNECTED");
+    }
+
+    fn wait_for(&self, store: &str, state: &str) {
+        harness::wait_for(state, Duration::from_secs(10), || {
+            let stores = self.ok(
+                "DescribeCustomKeyStores",
+                json!({"CustomKeyStoreId": store}),
+            );
+            (stores["CustomKeyStores"][0]["ConnectionState"] == state).then_some(())
+        });
     }
 
     pub(crate) fn caller(account: &str, region: &str) -> Caller {
@@ -82,7 +139,14 @@ impl TestClient {
 
     /// Creates an AWS_KMS key and returns its id.
     pub(crate) fn key(&self) -> String {
-        let output = self.ok("CreateKey", serde_json::json!({}));
+        let output = self.ok("CreateKey", json!({}));
+        output["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned()
+    }
+
+    /// Creates a key for an external key and returns its id.
+    pub(crate) fn external_key(&self, store: &str, external_key: &str) -> String {
+        let input = json!({"Origin": "EXTERNAL_KEY_STORE", "CustomKeyStoreId": store, "XksKeyId": external_key});
+        let output = self.ok("CreateKey", input);
         output["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned()
     }
 
