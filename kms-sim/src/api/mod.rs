@@ -6,6 +6,7 @@ mod members;
 mod page;
 pub(crate) mod shapes;
 mod timestamp;
+mod violations;
 
 pub(crate) use blob::{Bytes, SecretBytes};
 pub use error::KmsError;

@@ -1,0 +1,239 @@
+//! awsJson 1.1 over real sockets: raw bytes out, raw bytes in.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use harness::https::{Connection, Response};
+use kms_sim::{Config, ServerTls, serve};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+/// A simulator on a loopback port, ended on drop.
+struct Server {
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    ended: tokio::task::JoinHandle<std::io::Result<()>>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Server {
+    fn start(config: Config) -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        Self {
+            address: listener.local_addr().unwrap(),
+            stop: Some(stop),
+            ended: runtime.spawn(serve(listener, config, async { drop(stopped.await) })),
+            runtime,
+        }
+    }
+
+    fn connect(&self) -> Connection {
+        Connection::plain(self.address).unwrap()
+    }
+
+    /// Whether the server ends within ten seconds of being told to.
+    fn stop(mut self) -> bool {
+        drop(self.stop.take());
+        let ended = async { tokio::time::timeout(Duration::from_secs(10), &mut self.ended).await };
+        matches!(self.runtime.block_on(ended), Ok(Ok(Ok(()))))
+    }
+}
+
+const SIGNED: &str = "authorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261124/eu-west-1/kms/aws4_request, \
+                      SignedHeaders=host;x-amz-date, Signature=ab\r\n";
+
+fn post(connection: &mut Connection, headers: &str, body: &str) -> Response {
+    let request = format!(
+        "POST / HTTP/1.1\r\nhost: kms\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\
+         {headers}\r\n{body}",
+        body.len()
+    );
+    connection.exchange(request.as_bytes()).unwrap()
+}
+
+fn call(connection: &mut Connection, operation: &str, body: &str) -> Response {
+    let headers = format!("x-amz-target: TrentService.{operation}\r\n{SIGNED}");
+    post(connection, &headers, body)
+}
+
+#[test]
+fn answers_have_the_form_of_kms_and_the_connection_stays() {
+    let server = Server::start(Config::default());
+    let mut connection = server.connect();
+    let created = call(&mut connection, "CreateKey", "{}");
+    assert_eq!(created.status, 200);
+    assert_eq!(
+        created.header("content-type"),
+        Some("application/x-amz-json-1.1")
+    );
+    let metadata = &created.json()["KeyMetadata"];
+    // The Region of the credential scope, and the account of every access key id that is not 12 digits.
+    let arn = metadata["Arn"].as_str().unwrap();
+    assert!(
+        arn.starts_with("arn:aws:kms:eu-west-1:123456789012:key/"),
+        "{arn}"
+    );
+    assert!(metadata["CreationDate"].as_f64().unwrap() > 1.7e9);
+
+    // No output shape, no body.
+    let disabled = call(
+        &mut connection,
+        "DisableKey",
+        &json!({"KeyId": arn}).to_string(),
+    );
+    assert_eq!((disabled.status, disabled.body.len()), (200, 0));
+    // An empty body is an empty object.
+    assert_eq!(
+        call(&mut connection, "ListKeys", "").json()["Truncated"],
+        false
+    );
+
+    let ids: Vec<&str> = [&created, &disabled]
+        .into_iter()
+        .map(|response| response.header("x-amzn-requestid").unwrap())
+        .collect();
+    assert_ne!(ids[0], ids[1]);
+    assert_eq!(
+        (ids[0].len(), ids[0].matches('-').count()),
+        (36, 4),
+        "a UUID"
+    );
+    assert!(server.stop());
+}
+
+#[test]
+fn errors_have_a_bare_type_and_status_400() {
+    let server = Server::start(Config::default());
+    let mut connection = server.connect();
+    let target = |operation: &str| format!("x-amz-target: {operation}\r\n");
+    for (headers, body, name) in [
+        (
+            format!("{}{SIGNED}", target("TrentService.DescribeKey")),
+            r#"{"KeyId":"x"}"#,
+            "NotFoundException",
+        ),
+        (
+            format!("{}{SIGNED}", target("TrentService.DescribeKey")),
+            "{}",
+            "ValidationException",
+        ),
+        (
+            format!("{}{SIGNED}", target("TrentService.DescribeKey")),
+            "{",
+            "SerializationException",
+        ),
+        (
+            format!("{}{SIGNED}", target("TrentService.DescribeKey")),
+            r#"{"KeyId":1}"#,
+            "SerializationException",
+        ),
+        (
+            format!("{}{SIGNED}", target("TrentService.Encrypt")),
+            r#"{"KeyId":"x","Plaintext":"*"}"#,
+            "SerializationException",
+        ),
+        (
+            format!("{}{SIGNED}", target("TrentService.NoSuchOperation")),
+            "{}",
+            "UnknownOperationException",
+        ),
+        (
+            format!("{}{SIGNED}", target("DescribeKey")),
+            "{}",
+            "UnknownOperationException",
+        ),
+        (SIGNED.to_owned(), "{}", "UnknownOperationException"),
+        (
+            target("TrentService.ListKeys"),
+            "{}",
+            "MissingAuthenticationTokenException",
+        ),
+        (
+            format!(
+                "{}authorization: AWS4-HMAC-SHA256 Credential=AKID\r\n",
+                target("TrentService.ListKeys")
+            ),
+            "{}",
+            "IncompleteSignatureException",
+        ),
+    ] {
+        let response = post(&mut connection, &headers, body);
+        let found: Value = response.json();
+        assert_eq!(
+            (response.status, &found["__type"]),
+            (400, &json!(name)),
+            "{headers}{body}"
+        );
+        assert!(found["message"].is_string());
+        assert!(response.header("x-amzn-requestid").is_some());
+    }
+    // This one has no message.
+    let body = json!({"CiphertextBlob": "AAAA"}).to_string();
+    let response = call(&mut connection, "Decrypt", &body);
+    assert_eq!(response.body, br#"{"__type":"InvalidCiphertextException"}"#);
+}
+
+#[test]
+fn a_body_beyond_the_limit_is_refused_and_other_paths_are_unknown() {
+    let server = Server::start(Config::default());
+    let mut connection = server.connect();
+    let request = format!(
+        "POST / HTTP/1.1\r\nhost: kms\r\nx-amz-target: TrentService.ListKeys\r\n{SIGNED}content-length: 1048577\r\n\r\n"
+    );
+    assert_eq!(connection.exchange(request.as_bytes()).unwrap().status, 413);
+    let mut connection = server.connect();
+    for (request, status) in [
+        ("GET /health HTTP/1.1\r\nhost: kms\r\n\r\n", 200),
+        ("GET / HTTP/1.1\r\nhost: kms\r\n\r\n", 404),
+        (
+            "POST /other HTTP/1.1\r\nhost: kms\r\ncontent-length: 0\r\n\r\n",
+            404,
+        ),
+    ] {
+        assert_eq!(
+            connection.exchange(request.as_bytes()).unwrap().status,
+            status,
+            "{request}"
+        );
+    }
+}
+
+#[test]
+fn a_stop_lets_idle_connections_go() {
+    let server = Server::start(Config::default());
+    let mut connection = server.connect();
+    call(&mut connection, "ListKeys", "{}");
+    let mut never_used = server.connect();
+    let stopping = std::thread::spawn(move || server.stop());
+    assert!(connection.is_closed_within(Duration::from_secs(10)));
+    assert!(never_used.is_closed_within(Duration::from_secs(10)));
+    assert!(stopping.join().unwrap());
+}
+
+#[test]
+fn https_with_a_certificate_of_ones_own() {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(["kms.test".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().der().clone();
+    let server = Server::start(Config {
+        tls: Some(ServerTls {
+            certificates: vec![certificate.clone()],
+            key: rustls_pki_types::PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        }),
+        ..Config::default()
+    });
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut connection = Connection::tls(server.address, "kms.test", Arc::new(config)).unwrap();
+    assert_eq!(call(&mut connection, "ListKeys", "{}").status, 200);
+}
