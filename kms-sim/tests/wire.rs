@@ -20,11 +20,13 @@ struct Server {
 
 impl Server {
     fn start(config: Config) -> Self {
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        let listener = runtime
+            .block_on(TcpListener::bind("127.0.0.1:0"))
+            .expect("a free port");
         let (stop, stopped) = oneshot::channel();
         Self {
-            address: listener.local_addr().unwrap(),
+            address: listener.local_addr().expect("bound"),
             stop: Some(stop),
             ended: runtime.spawn(serve(listener, config, async { drop(stopped.await) })),
             runtime,
@@ -32,7 +34,7 @@ impl Server {
     }
 
     fn connect(&self) -> Connection {
-        Connection::plain(self.address).unwrap()
+        Connection::plain(self.address).expect("it listens")
     }
 
     /// Whether the server ends within ten seconds of being told to.
@@ -52,7 +54,7 @@ fn post(connection: &mut Connection, headers: &str, body: &str) -> Response {
          {headers}\r\n{body}",
         body.len()
     );
-    connection.exchange(request.as_bytes()).unwrap()
+    connection.exchange(request.as_bytes()).expect("an answer")
 }
 
 fn call(connection: &mut Connection, operation: &str, body: &str) -> Response {
