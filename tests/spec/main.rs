@@ -7,4 +7,8 @@ mod key_manager;
 mod proxy;
 
 mod authentication;
+mod health;
+mod limits;
+mod logging;
 mod operations;
+mod transport;

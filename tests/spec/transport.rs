@@ -1,0 +1,274 @@
+//! TLS: versions, suites, client certificates; what a load balancer sees.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use harness::certificates::path;
+use harness::https::{Connection, Response};
+use rustls::{ClientConfig, SupportedCipherSuite, crypto, version};
+use rustls_pki_types::CertificateRevocationListDer;
+use rustls_pki_types::pem::PemObject as _;
+use xks_proxy::server::Drain;
+use xks_proxy::tls::ClientAuthentication;
+
+use crate::operations::ENCRYPT_EXAMPLE;
+use crate::proxy::{HOST, Proxy, Setup, read_certificates, signed};
+
+fn ping(connection: &mut Connection) -> io::Result<Response> {
+    connection.exchange(format!("GET /ping HTTP/1.1\r\nhost: {HOST}\r\n\r\n").as_bytes())
+}
+
+/// In TLS 1.3 a client learns with its first read that it was refused.
+fn try_ping(proxy: &Proxy, config: Arc<ClientConfig>) -> io::Result<Response> {
+    ping(&mut Connection::tls(proxy.address, HOST, config)?)
+}
+
+#[test]
+fn r03_each_suite_of_the_specification_and_no_other() {
+    let allowed = [
+        "TLS13_AES_256_GCM_SHA384",
+        "TLS13_CHACHA20_POLY1305_SHA256",
+        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
+        "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
+    ];
+    let all = crypto::ring::default_provider().cipher_suites;
+    for certificate in ["server-ecdsa", "server-rsa"] {
+        let proxy = Proxy::start_with(Setup {
+            certificate,
+            ..Setup::default()
+        });
+        let mut served = Vec::new();
+        for suite in &all {
+            let config = Proxy::tls().suites(&[*suite]).config();
+            if let Ok(mut connection) = Connection::tls(proxy.address, HOST, config) {
+                assert_eq!(ping(&mut connection).unwrap().status, 200);
+                let negotiated = connection.session().unwrap().negotiated_cipher_suite();
+                served.push(name(&negotiated.unwrap()));
+            }
+        }
+        served.sort_unstable();
+        let key = if certificate == "server-rsa" {
+            "ECDSA"
+        } else {
+            "RSA"
+        };
+        let expected: Vec<_> = allowed
+            .iter()
+            .filter(|n| !n.contains(&format!("_{key}_")))
+            .collect();
+        assert_eq!(served.iter().collect::<Vec<_>>(), expected, "{certificate}");
+    }
+    let proxy = Proxy::start();
+    for version in [&version::TLS12, &version::TLS13] {
+        let config = Proxy::tls().versions(&[version]).config();
+        assert_eq!(try_ping(&proxy, config).unwrap().status, 200);
+    }
+}
+
+fn name(suite: &SupportedCipherSuite) -> String {
+    format!("{:?}", suite.suite())
+}
+
+#[test]
+fn r31_the_server_shows_its_certificate() {
+    let proxy = Proxy::start();
+    let foreign = harness::tls::TlsClient::trusting(&path("foreign-ca.crt.pem")).config();
+    assert!(Connection::tls(proxy.address, HOST, foreign).is_err());
+    assert!(Connection::tls(proxy.address, "example.com", Proxy::tls().config()).is_err());
+    // Without TLS there is no answer of HTTP.
+    let mut plain = Connection::plain(proxy.address).unwrap();
+    assert!(ping(&mut plain).is_err());
+}
+
+fn with_client_authentication(crl: bool) -> Setup {
+    let crls = if crl {
+        read_crls("client-ca.crl.pem")
+    } else {
+        Vec::new()
+    };
+    Setup {
+        client: Some(ClientAuthentication {
+            roots: read_certificates("client-ca.crt.pem"),
+            crls,
+            subject_common_names: vec!["cks.kms.us-east-1.amazonaws.com".into()],
+        }),
+        ..Setup::default()
+    }
+}
+
+fn read_crls(name: &str) -> Vec<CertificateRevocationListDer<'static>> {
+    CertificateRevocationListDer::pem_file_iter(path(name))
+        .expect("a PEM file")
+        .collect::<Result<_, _>>()
+        .expect("CRLs")
+}
+
+fn client(name: &str) -> harness::tls::TlsClient {
+    Proxy::tls().identity(
+        &path(&format!("{name}.crt.pem")),
+        &path(&format!("{name}.test-key.pem")),
+    )
+}
+
+#[test]
+fn r33_r34_another_subject_or_ca_ends_the_handshake() {
+    let proxy = Proxy::start_with(with_client_authentication(true));
+    for version in [&version::TLS12, &version::TLS13] {
+        let good = client("client").versions(&[version]).config();
+        let mut connection = Connection::tls(proxy.address, HOST, good).unwrap();
+        let response = connection
+            .exchange(&signed("/keys/demo/encrypt", ENCRYPT_EXAMPLE).http1())
+            .unwrap();
+        assert_eq!(response.status, 200);
+        for bad in [
+            "client-wrong-cn",
+            "client-two-cns",
+            "client-expired",
+            "client-not-yet-valid",
+            "client-revoked",
+            "client-foreign",
+        ] {
+            let config = client(bad).versions(&[version]).config();
+            assert!(try_ping(&proxy, config).is_err(), "{bad}");
+        }
+        let none = Proxy::tls().versions(&[version]).config();
+        assert!(try_ping(&proxy, none).is_err(), "no certificate");
+    }
+    // Load balancers have no such certificate: they ask the plain listener.
+    let mut plain = Connection::plain(proxy.health_address).unwrap();
+    assert_eq!(ping(&mut plain).unwrap().status, 200);
+}
+
+#[test]
+fn r34_a_client_that_is_revoked_later_loses_its_connection_and_its_session() {
+    for version in [&version::TLS12, &version::TLS13] {
+        let mut proxy = Proxy::start_with(with_client_authentication(false));
+        let config = client("client-revoked").versions(&[version]).config();
+        let mut connection = Connection::tls(proxy.address, HOST, Arc::clone(&config)).unwrap();
+        assert_eq!(ping(&mut connection).unwrap().status, 200);
+        // The same configuration resumes its session.
+        let mut resumed = Connection::tls(proxy.address, HOST, Arc::clone(&config)).unwrap();
+        assert_eq!(ping(&mut resumed).unwrap().status, 200);
+        let kind = resumed.session().unwrap().handshake_kind();
+        assert_eq!(kind, Some(rustls::HandshakeKind::Resumed));
+        proxy.change(|setup| {
+            let client = setup.client.as_mut().unwrap();
+            client.crls = read_crls("client-ca.crl.pem");
+        });
+        assert!(connection.is_closed_within(Duration::from_secs(10)));
+        assert!(try_ping(&proxy, config).is_err());
+        assert_eq!(
+            try_ping(&proxy, client("client").config()).unwrap().status,
+            200
+        );
+    }
+}
+
+#[test]
+fn a_new_certificate_is_shown_to_new_connections_and_leaves_old_ones_alone() {
+    let mut proxy = Proxy::start();
+    let mut old = proxy.connect();
+    assert_eq!(ping(&mut old).unwrap().status, 200);
+    let shown = |connection: &Connection| {
+        let certificates = connection.session().unwrap().peer_certificates();
+        certificates.unwrap()[0].clone().into_owned()
+    };
+    proxy.change(|setup| setup.certificate = "server-rsa");
+    assert_eq!(ping(&mut old).unwrap().status, 200);
+    let new = proxy.connect();
+    assert_eq!(shown(&old), read_certificates("server-ecdsa.crt.pem")[0]);
+    assert_eq!(shown(&new), read_certificates("server-rsa.crt.pem")[0]);
+}
+
+#[test]
+fn r40_ping_is_answered_at_both_listeners_and_nothing_else_on_the_plain_one() {
+    let proxy = Proxy::start();
+    let mut plain = Connection::plain(proxy.health_address).unwrap();
+    for connection in [&mut proxy.connect(), &mut plain] {
+        assert_eq!(ping(connection).unwrap().status, 200);
+        let head = format!("HEAD /ping HTTP/1.1\r\nhost: {HOST}\r\n\r\n");
+        connection.send(head.as_bytes()).unwrap();
+        assert_eq!(connection.receive_answer_to("HEAD").unwrap().status, 200);
+        let post = format!("POST /ping HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 0\r\n\r\n");
+        let response = connection.exchange(post.as_bytes()).unwrap();
+        assert_eq!(
+            (response.status, response.header("allow")),
+            (405, Some("GET, HEAD"))
+        );
+    }
+    let request = signed("/keys/demo/encrypt", ENCRYPT_EXAMPLE).http1();
+    assert_eq!(plain.exchange(&request).unwrap().status, 404);
+    assert_eq!(proxy.key_manager.take_calls(), []);
+}
+
+#[test]
+fn r40_a_drain_is_told_first_and_then_refuses() {
+    let mut proxy = Proxy::start_with(Setup {
+        drain: Drain {
+            delay: Duration::from_secs(2),
+            timeout: Duration::from_secs(30),
+        },
+        ..Setup::default()
+    });
+    let mut idle = proxy.connect();
+    assert_eq!(ping(&mut idle).unwrap().status, 200);
+    proxy.shut_down();
+    let mut plain = Connection::plain(proxy.health_address).unwrap();
+    let told = harness::wait_for("503 from /ping", Duration::from_secs(2), || {
+        (ping(&mut plain).unwrap().status == 503).then(Instant::now)
+    });
+    // During the delay, everything else goes on, on new connections, too.
+    let response = proxy.post("/keys/demo/encrypt", ENCRYPT_EXAMPLE);
+    assert_eq!(response.status, 200);
+    assert_eq!(ping(&mut idle).unwrap().status, 503);
+    proxy.wait();
+    assert!(
+        told.elapsed() < Duration::from_secs(20),
+        "idle connections do not hold a drain up"
+    );
+    assert!(Connection::plain(proxy.address).is_err());
+    assert!(idle.is_closed_within(Duration::from_secs(1)));
+}
+
+#[test]
+fn requests_in_flight_finish_in_a_drain() {
+    let mut proxy = Proxy::start();
+    let request = signed("/keys/demo/encrypt", ENCRYPT_EXAMPLE).http1();
+    let (head, rest) = request.split_at(request.len() - 10);
+    let mut connection = proxy.connect();
+    connection.send(head).unwrap();
+    // The head has arrived when the server has answered someone who came later.
+    assert_eq!(ping(&mut proxy.connect()).unwrap().status, 200);
+    proxy.shut_down();
+    harness::wait_for("the listener to close", Duration::from_secs(5), || {
+        Connection::plain(proxy.address).err()
+    });
+    connection.send(rest).unwrap();
+    assert_eq!(connection.receive().unwrap().status, 200);
+    assert!(connection.is_closed_within(Duration::from_secs(5)));
+    proxy.wait();
+}
+
+#[test]
+fn a_drain_ends_in_time_whatever_clients_do() {
+    let mut proxy = Proxy::start_with(Setup {
+        drain: Drain {
+            delay: Duration::ZERO,
+            timeout: Duration::from_millis(300),
+        },
+        ..Setup::default()
+    });
+    let request = signed("/keys/demo/encrypt", ENCRYPT_EXAMPLE).http1();
+    let mut connection = proxy.connect();
+    connection.send(&request[..request.len() - 10]).unwrap();
+    assert_eq!(ping(&mut proxy.connect()).unwrap().status, 200);
+    let start = Instant::now();
+    proxy.shut_down();
+    proxy.wait();
+    assert!(
+        start.elapsed() < Duration::from_secs(4),
+        "the body deadline is 5 s"
+    );
+    assert!(connection.receive().is_err());
+}
