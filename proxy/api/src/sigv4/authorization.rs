@@ -215,3 +215,27 @@ fn hex_digit(b: u8) -> u8 {
 }
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_64_lower_case_hexadecimal_digits() {
+        for code in 0..=127u8 {
+            let c = char::from(code);
+            let expected = c.to_digit(16).filter(|_| !c.is_ascii_uppercase());
+            for at in [0, 1, 62, 63] {
+                let mut text = "0".repeat(64);
+                text.replace_range(at..=at, &c.to_string());
+                let byte = parse_signature(&text).map(|signature| signature[at / 2]);
+                let expected = expected.map(|digit| u8::try_from(digit).unwrap());
+                let expected = expected.map(|digit| if at % 2 == 0 { digit << 4 } else { digit });
+                assert_eq!(byte, expected, "{c:?} at {at}");
+            }
+        }
+        for len in [0, 62, 63, 65, 66, 128] {
+            assert_eq!(parse_signature(&"0".repeat(len)), None, "{len}");
+        }
+    }
+}

@@ -85,6 +85,8 @@ fn malformed_authorization_header_is_rejected() {
         (", Signature=", ", , Signature=", MalformedAuthorization),
         (", Signature=", ",  Signature=", MalformedAuthorization),
         (", Signature=", ",\tSignature=", MalformedAuthorization),
+        (", Signature=", "Signature=", MalformedAuthorization),
+        (", SignedHeaders=", "SignedHeaders=", MalformedAuthorization),
         (", Signature=", " Signature=", MalformedAuthorization),
         (", Signature=", " , Signature=", MalformedAuthorization),
         ("Credential=", "Credential=\u{e9}", MalformedCredential),
