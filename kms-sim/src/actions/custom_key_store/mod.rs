@@ -189,3 +189,6 @@ async fn probe(
         .await;
     result.map_err(|failure| failure.key_store_error())
 }
+
+#[cfg(test)]
+mod tests;
