@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
@@ -85,7 +85,14 @@ async fn run(
     operation: Operation,
     body: Incoming,
 ) -> Result<Body, KmsError> {
-    let body = read(body).await?;
+    let body = tokio::time::timeout(BODY_DEADLINE, read(body))
+        .await
+        .map_err(|_| {
+            KmsError::new(
+                "RequestTimeoutException",
+                "The request body did not arrive within 30 seconds.",
+            )
+        })??;
     dispatch(simulator, caller, operation, &body).await
 }
 
@@ -199,3 +206,4 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// The largest input of KMS is a key policy of 131,072 characters, each perhaps escaped.
 const MAX_BODY_LEN: usize = 1024 * 1024;
+const BODY_DEADLINE: Duration = Duration::from_secs(30);

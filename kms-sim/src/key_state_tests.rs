@@ -167,7 +167,8 @@ fn operations_obey_the_table() {
                         .region(&client.caller)
                         .lock()
                         .keys
-                        .insert(key);
+                        .insert(key)
+                        .unwrap();
                 }
             }
             let alias = format!("alias/{id}");

@@ -1,5 +1,7 @@
 //! The life of keys, and what hangs on them, through the API.
 
+use std::time::Duration;
+
 use harness::stub_proxy::{Answer, StubProxy};
 use serde_json::{Value, json};
 
@@ -158,6 +160,34 @@ fn what_an_external_key_must_be_is_said_in_the_words_of_kms() {
         proxy.seen().len(),
         asked,
         "what is known here is not asked there"
+    );
+}
+
+/// The proxy is slow enough that nearly all of them ask it before the first has its answer.
+#[test]
+fn of_many_keys_for_one_external_key_one_is_created() {
+    let proxy = StubProxy::start();
+    let (client, store) = TestClient::with_key_store(&proxy);
+    proxy.always(Answer::Late(Duration::from_millis(30)));
+    let input =
+        json!({"Origin": "EXTERNAL_KEY_STORE", "CustomKeyStoreId": store, "XksKeyId": "demo"});
+    let outcomes: Vec<_> = std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..6)
+            .map(|_| scope.spawn(|| client.call("CreateKey", input.clone())))
+            .collect();
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    let (created, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+    assert_eq!(created.len(), 1);
+    for error in refused {
+        assert_eq!(error.unwrap_err().0, "XksKeyAlreadyInUseException");
+    }
+    assert_eq!(
+        client.ok("ListKeys", json!({}))["Keys"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
     );
 }
 

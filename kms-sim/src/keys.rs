@@ -68,8 +68,18 @@ impl Keys {
     }
 
     /// Adds a new key.
-    pub(crate) fn insert(&mut self, key: Key) {
+    ///
+    /// # Errors
+    /// LimitExceededException if there are as many as an account can have in a Region.
+    pub(crate) fn insert(&mut self, key: Key) -> Result<(), KmsError> {
+        if self.by_id.len() >= MAX_KEYS {
+            return Err(KmsError::new(
+                "LimitExceededException",
+                format!("An account has at most {MAX_KEYS} KMS keys in a Region."),
+            ));
+        }
         self.by_id.insert(Arc::clone(key.id()), key);
+        Ok(())
     }
 
     /// The keys that belong to a custom key store; one that is pending deletion still does.
@@ -148,3 +158,6 @@ const fn takes_alias(operation: Operation) -> bool {
             | Operation::Decapsulate
     )
 }
+
+/// AWS raises it on request.
+const MAX_KEYS: usize = 100_000;

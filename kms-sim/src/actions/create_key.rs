@@ -137,7 +137,7 @@ pub(crate) async fn create(
     }
     caller.is_about(key.arn());
     let key_metadata = KeyMetadata::new(&key, &state.stores, caller);
-    state.keys.insert(key);
+    state.keys.insert(key)?;
     Ok(KeyMetadataOutput { key_metadata })
 }
 

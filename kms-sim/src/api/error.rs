@@ -59,6 +59,7 @@ impl KmsError {
             "DependencyTimeoutException" | "KMSInternalException" | "KeyUnavailableException" => {
                 500
             }
+            "RequestTimeoutException" => 408,
             "RequestEntityTooLargeException" => 413,
             _ => 400,
         }

@@ -14,9 +14,13 @@ pub(crate) struct PageRequest {
 }
 
 impl PageRequest {
-    /// Takes `Limit` (1 to `max`, `default` if absent) and `Marker`.
+    /// Takes `Limit` (1 to 1,000, of which at most `max` are given; `default` if absent) and `Marker`.
     pub(crate) fn read(members: &mut Members<'_>, default: u16, max: u16) -> Self {
-        let limit = members.integer("Limit").range(1, max).unwrap_or(default);
+        let limit = members
+            .integer("Limit")
+            .range(1, 1000)
+            .unwrap_or(default)
+            .min(max);
         let marker = members
             .text("Marker")
             .length(1, 1024)

@@ -15,6 +15,7 @@ pub(crate) struct Violations {
 }
 
 impl Violations {
+    /// A violated rule; `value` is repeated if it is no secret.
     pub(crate) fn add(&mut self, path: &str, value: Option<&str>, rule: impl Display) {
         let mut text = String::from("Value ");
         if let Some(value) = value {
@@ -25,12 +26,14 @@ impl Violations {
         self.found.push(text);
     }
 
+    /// A member that must be there and is not.
     pub(crate) fn null(&mut self, path: &str) {
         self.found.push(format!(
             "Value null at '{path}' failed to satisfy constraint: Member must not be null"
         ));
     }
 
+    /// What is too short or too long for `min` to `max`, if it is.
     pub(crate) fn length(
         &mut self,
         path: &str,
@@ -48,6 +51,7 @@ impl Violations {
         }
     }
 
+    /// A value of another JSON type than the member's.
     pub(crate) fn wrong_type(&mut self, found: &Value, expected: &str) {
         let token = match found {
             Value::Null => "NULL_VALUE",
@@ -62,10 +66,15 @@ impl Violations {
         self.serialization(format!("{token} can not be converted to {expected}"));
     }
 
+    /// What cannot be read at all; the first one counts.
     pub(crate) fn serialization(&mut self, message: String) {
         self.serialization.get_or_insert(message);
     }
 
+    /// All of them in one exception.
+    ///
+    /// # Errors
+    /// SerializationException, or ValidationException with every violation.
     pub(crate) fn into_result(self) -> Result<(), KmsError> {
         if let Some(message) = self.serialization {
             return Err(KmsError::new("SerializationException", message));
