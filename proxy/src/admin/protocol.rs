@@ -138,6 +138,35 @@ impl Command {
         Self::ExportBackup { seal }
     }
 
+    /// What is asked for and of what, for the log.
+    pub(super) fn describe(&self) -> (&'static str, &str) {
+        match self {
+            Self::CreateKey { id, .. } => ("create-key", id.as_str()),
+            Self::ImportKey { id, .. } => ("import-key", id.as_str()),
+            Self::ListKeys {} => ("list-keys", ""),
+            Self::ShowKey { id } => ("show-key", id.as_str()),
+            Self::SetKeyStatus { id, status } => match status {
+                KeyStatus::Enabled => ("enable-key", id.as_str()),
+                KeyStatus::Disabled => ("disable-key", id.as_str()),
+            },
+            Self::RotateKey { id } => ("rotate-key", id.as_str()),
+            Self::SetVersionState { id, state, .. } => match state {
+                VersionState::Usable => ("reinstate-version", id.as_str()),
+                VersionState::Retired => ("retire-version", id.as_str()),
+            },
+            Self::DeleteKey { id, .. } => ("delete-key", id.as_str()),
+            Self::CreateCredential { uri_path_prefix } => {
+                ("create-credential", uri_path_prefix.as_str())
+            }
+            Self::ListCredentials {} => ("list-credentials", ""),
+            Self::RevokeCredential { access_key_id } => {
+                ("revoke-credential", access_key_id.as_str())
+            }
+            Self::RotateRootKey { .. } => ("rotate-root-key", ""),
+            Self::ExportBackup { .. } => ("export-backup", ""),
+        }
+    }
+
     /// Carries the command out. Waits for the disk.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::protocol::{Answer, Command, Refusal};
+use super::protocol::{Answer, Command, Refusal, Reply};
 use super::{MAX_COMMAND_LEN, SOCKET_NAME};
 use crate::key_manager::embedded::Administration;
 
@@ -91,7 +91,7 @@ async fn connection(mut stream: UnixStream, administration: Arc<Administration>)
     let answer = match receive(&mut stream).await {
         Ok(Received::Command(command)) => {
             // The disk is waited for on a thread that may block.
-            let task = tokio::task::spawn_blocking(move || command.execute(&administration));
+            let task = tokio::task::spawn_blocking(move || carry_out(command, &administration));
             match task.await {
                 Ok(Ok(reply)) => Answer::Ok(reply),
                 Ok(Err(refusal)) => Answer::Error(refusal),
@@ -104,6 +104,17 @@ async fn connection(mut stream: UnixStream, administration: Arc<Administration>)
     let mut line = Zeroizing::new(serde_json::to_vec(&answer).expect("strings and numbers encode"));
     line.push(b'\n');
     let _ = timeout(IO_DEADLINE, stream.write_all(&line)).await;
+}
+
+fn carry_out(command: Command, administration: &Administration) -> Result<Reply, Refusal> {
+    let (name, of) = command.describe();
+    let of = of.to_owned();
+    let result = command.execute(administration);
+    match &result {
+        Ok(_) => tracing::info!(command = name, of, "administered"),
+        Err(refusal) => tracing::warn!(command = name, of, %refusal, "not administered"),
+    }
+    result
 }
 
 enum Received {

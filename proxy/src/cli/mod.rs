@@ -1,6 +1,14 @@
 //! The command line. Exit status 0: done, 1: failed, 2: wrong usage or configuration.
 
+mod admin_sockets;
+mod backup;
+mod credential;
 mod dev;
+mod init;
+mod key;
+mod location;
+mod output;
+mod root_key;
 mod serve;
 mod telemetry;
 
@@ -11,8 +19,13 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use xks_api::ids::{
+    AccessKeyId, ExternalKeyId, InvalidAccessKeyId, InvalidExternalKeyId, InvalidUriPathPrefix,
+    UriPathPrefix,
+};
 
 use crate::config::ConfigError;
+use crate::key_manager::embedded::{InvalidUsages, Usages};
 use crate::request_log::LogFormat;
 
 /// An external key store proxy for AWS KMS.
@@ -31,6 +44,14 @@ enum Command {
     Serve(serve::Arguments),
     /// Serve a key store to try things with: makes certificates, keys and a credential, and needs no preparation
     Dev(dev::Arguments),
+    /// Prepare a data folder: root key, store, and the first credential
+    Init(init::Arguments),
+    /// Make, list and change the keys of the embedded key manager
+    Key(key::Arguments),
+    /// Make, list and revoke the credentials that KMS signs with
+    Credential(credential::Arguments),
+    /// Change the root key that everything in the store is wrapped under
+    RootKey(root_key::Arguments),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -99,6 +120,10 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Dev(arguments) => dev::run(arguments),
+        Command::Init(arguments) => init::run(arguments),
+        Command::Key(arguments) => key::run(arguments),
+        Command::Credential(arguments) => credential::run(arguments),
+        Command::RootKey(arguments) => root_key::run(arguments),
         Command::Completions { shell } => completions(shell),
     };
     match result {
@@ -132,6 +157,22 @@ fn completions(shell: CompletionShell) -> Result<(), Failure> {
         .map_err(|e| Failure::of("standard output", &e))
 }
 
+fn external_key_id(text: &str) -> Result<ExternalKeyId, InvalidExternalKeyId> {
+    ExternalKeyId::try_from(text)
+}
+
+fn uri_path_prefix(text: &str) -> Result<UriPathPrefix, InvalidUriPathPrefix> {
+    UriPathPrefix::try_from(text)
+}
+
+fn access_key_id(text: &str) -> Result<AccessKeyId, InvalidAccessKeyId> {
+    AccessKeyId::try_from(text)
+}
+
+fn usages(text: &str) -> Result<Usages, InvalidUsages> {
+    Usages::try_from(text)
+}
+
 /// A file name from the command line.
 type File = PathBuf;
 
@@ -139,6 +180,8 @@ const EXAMPLES: &str = "\
 Examples:
   xks-proxy dev                                   try it, with nothing prepared
   xks-proxy serve --config /etc/xks-proxy.toml    serve
+  xks-proxy init --config /etc/xks-proxy.toml     make root key, store and first credential
+  xks-proxy key create payroll --config FILE      make a key
   xks-proxy completions bash                      complete commands in bash";
 
 #[cfg(test)]

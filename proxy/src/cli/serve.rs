@@ -8,6 +8,7 @@ use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::admin_sockets::AdminSockets;
 use super::{Failure, File, LogFormatArgument, telemetry};
 use crate::assemble::KeyManagers;
 use crate::config::Config;
@@ -70,6 +71,7 @@ pub(super) fn serve(
                     None => None,
                 },
             };
+            let admin_sockets = AdminSockets::open(&key_managers);
             let mut signals = Signals::new()?;
             let mut second_signals = Signals::new()?;
             let local = listeners.api.local_addr();
@@ -85,6 +87,7 @@ pub(super) fn serve(
                     tracing::warn!("a second signal: the drain is cut short");
                 }
             }
+            admin_sockets.close().await;
             Ok(())
         })
 }

@@ -125,20 +125,37 @@ impl Config {
     /// # Errors
     /// All problems at once.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let text = match std::fs::read_to_string(file) {
-            Ok(text) => text,
-            Err(error) => {
-                return Err(ConfigError(vec![Problem {
-                    file: file.to_owned(),
-                    line: None,
-                    field: String::new(),
-                    found: format!("the configuration file cannot be read: {error}"),
-                    expected: "a TOML file that this user may read".to_owned(),
-                }]));
-            }
-        };
-        read::config(file, &text)
+        read::config(file, &read_text(file)?)
     }
+
+    /// Reads of a configuration file what administering keys needs, whatever the rest of it is.
+    ///
+    /// # Errors
+    /// All problems of that part at once.
+    pub fn load_keys(file: &Path) -> Result<KeyConfig, ConfigError> {
+        read::keys(file, &read_text(file)?)
+    }
+}
+
+/// Key managers, and the external key stores that use them.
+#[derive(Debug)]
+pub struct KeyConfig {
+    /// Who holds keys, by name.
+    pub key_managers: Vec<(String, KeyManagerConfig)>,
+    /// Who answers under which prefix.
+    pub key_stores: Vec<KeyStoreConfig>,
+}
+
+fn read_text(file: &Path) -> Result<String, ConfigError> {
+    std::fs::read_to_string(file).map_err(|error| {
+        ConfigError(vec![Problem {
+            file: file.to_owned(),
+            line: None,
+            field: String::new(),
+            found: format!("the configuration file cannot be read: {error}"),
+            expected: "a TOML file that this user may read".to_owned(),
+        }])
+    })
 }
 
 /// What is wrong with a configuration.

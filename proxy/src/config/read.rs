@@ -10,7 +10,9 @@ use xks_api::sigv4::{Region, Regions};
 
 use super::document::{Document, Section, duration, integer, socket_addr, text};
 use super::files::{Files, Unusable};
-use super::{Config, ConfigError, HealthConfig, KeyManagerConfig, KeyStoreConfig, LogConfig};
+use super::{
+    Config, ConfigError, HealthConfig, KeyConfig, KeyManagerConfig, KeyStoreConfig, LogConfig,
+};
 use crate::key_manager::embedded::RootKeySource;
 use crate::key_store::KeySelection;
 use crate::request_log::LogFormat;
@@ -41,6 +43,29 @@ pub(super) fn config(file: &Path, content: &str) -> Result<Config, ConfigError> 
         }
         _ => Err(ConfigError(problems)),
     }
+}
+
+/// Reads key managers and external key stores alone.
+pub(super) fn keys(file: &Path, content: &str) -> Result<KeyConfig, ConfigError> {
+    let document = Document::new(file, content);
+    let root = document.root();
+    let reader = Reader {
+        folder: file.parent().unwrap_or_else(|| Path::new(".")),
+        files: Files::default(),
+    };
+    let fields = Section::root(&document, &root);
+    let key_managers = reader.key_managers(&fields);
+    let key_stores = reader.key_stores(&fields, &key_managers);
+    drop(fields);
+    drop(root);
+    let problems = document.into_problems();
+    if !problems.is_empty() {
+        return Err(ConfigError(problems));
+    }
+    Ok(KeyConfig {
+        key_managers,
+        key_stores,
+    })
 }
 
 struct Reader<'f> {

@@ -414,8 +414,8 @@ pub enum AdminError {
     NoSuchCredential(AccessKeyId),
     /// Only whoever gave the root key can give another.
     #[error(
-        "the root key comes from {}, which is not ours to replace: name the new one with --new-root-key, \
-         --new-credential or --new-passphrase", .0.display()
+        "the root key comes from {}, which is not ours to replace: name the new one with \
+         --new-root-key-credential, --new-root-key-passphrase-file or --new-root-key-file", .0.display()
     )]
     ForeignRootKey(PathBuf),
     /// Nothing would change.

@@ -1,0 +1,175 @@
+//! Which store a command is for, and how it gets there: through the server that has it open, or by opening it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf, absolute};
+use std::time::Duration;
+
+use clap::Args;
+use xks_api::ids::UriPathPrefix;
+
+use super::{Failure, File};
+use crate::admin::{Client, Command, Reply};
+use crate::config::{Config, KeyConfig, KeyManagerConfig};
+use crate::key_manager::embedded::{Embedded, ListedKeys, RootKeySource, StoreError};
+
+/// Which store a command is for.
+#[derive(Args, Debug)]
+pub(super) struct LocationArguments {
+    #[command(flatten)]
+    place: PlaceArguments,
+    /// The key manager in the configuration, where it has several
+    #[arg(long, value_name = "NAME", conflicts_with = "data_dir")]
+    key_manager: Option<String>,
+    #[command(flatten)]
+    root_key: RootKeyArguments,
+}
+
+/// One of the two is needed; the environment may give the first.
+#[derive(Args, Debug)]
+#[group(required = true, multiple = true)]
+struct PlaceArguments {
+    /// The configuration, which names the data folder and the root key
+    #[arg(long, value_name = "FILE", env = "XKS_PROXY_CONFIG")]
+    config: Option<File>,
+    /// The data folder, instead of a configuration
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<File>,
+}
+
+/// Where the root key is, without a configuration that says it.
+#[derive(Args, Debug)]
+#[group(multiple = false)]
+struct RootKeyArguments {
+    /// The root key: a file of 32 bytes with mode 0600 [default: DIR/root.key]
+    #[arg(long, value_name = "FILE", requires = "data_dir")]
+    root_key_file: Option<File>,
+    /// The root key: a file of 32 bytes that the platform gives, such as a systemd credential
+    #[arg(long, value_name = "FILE", requires = "data_dir")]
+    root_key_credential: Option<File>,
+    /// The root key comes from the passphrase in this file
+    #[arg(long, value_name = "FILE", requires = "data_dir")]
+    root_key_passphrase_file: Option<File>,
+}
+
+/// A store, and what a configuration says about it.
+pub(super) struct Location {
+    pub(super) data_dir: PathBuf,
+    pub(super) root_key: RootKeySource,
+    listed_keys: ListedKeys,
+    /// The external key stores of the key manager; `None` without a configuration.
+    pub(super) prefixes: Option<Vec<UriPathPrefix>>,
+}
+
+impl LocationArguments {
+    pub(super) fn locate(self) -> Result<Location, Failure> {
+        match (self.place.data_dir, self.place.config) {
+            (Some(data_dir), _) => Ok(Location {
+                root_key: self.root_key.source(&data_dir)?,
+                data_dir: full(&data_dir)?,
+                listed_keys: ListedKeys::Unknown,
+                prefixes: None,
+            }),
+            (None, Some(file)) => in_config(&file, self.key_manager.as_deref()),
+            (None, None) => Err(Failure::Failed(
+                "give --config FILE or --data-dir DIR".into(),
+            )),
+        }
+    }
+}
+
+impl RootKeyArguments {
+    fn source(self, data_dir: &Path) -> Result<RootKeySource, Failure> {
+        let Self {
+            root_key_file,
+            root_key_credential,
+            root_key_passphrase_file,
+        } = self;
+        match (root_key_file, root_key_credential, root_key_passphrase_file) {
+            (_, _, Some(path)) => Ok(RootKeySource::Passphrase(full(&path)?)),
+            (_, Some(path), None) => Ok(RootKeySource::Credential(full(&path)?)),
+            (Some(path), None, None) => Ok(RootKeySource::File(full(&path)?)),
+            (None, None, None) => Ok(RootKeySource::File(full(&data_dir.join("root.key"))?)),
+        }
+    }
+}
+
+impl Location {
+    /// Has the running server carry out a command, or opens the store for it.
+    pub(super) fn execute(&self, command: Command) -> Result<Reply, Failure> {
+        let failed = |error: &dyn std::error::Error| Failure::Failed(error.to_string());
+        let mut attempts = 0..MAX_ATTEMPTS;
+        loop {
+            let client = Client::connect(&self.data_dir);
+            if let Some(client) = client.map_err(|e| Failure::of("admin.sock", &e))? {
+                return client.execute(&command).map_err(|e| failed(&e));
+            }
+            match Embedded::open(&self.data_dir, self.root_key.clone()) {
+                Ok(embedded) => {
+                    let administration = embedded.administration();
+                    administration.set_listed_keys(self.listed_keys.clone());
+                    return command.execute(&administration).map_err(|e| failed(&e));
+                }
+                // Another command has it for a moment, or a server that is starting.
+                Err(StoreError::Held { .. }) if attempts.next().is_some() => {
+                    std::thread::sleep(PAUSE);
+                }
+                Err(error) => return Err(failed(&error)),
+            }
+        }
+    }
+}
+
+fn in_config(file: &Path, name: Option<&str>) -> Result<Location, Failure> {
+    let KeyConfig {
+        key_managers,
+        key_stores,
+    } = Config::load_keys(file)?;
+    let names: Vec<_> = key_managers.iter().map(|(name, _)| &**name).collect();
+    let wanted = match (name, &*names) {
+        (Some(name), names) if names.contains(&name) => name,
+        (None, [only]) => only,
+        (given, names) => {
+            let problem = match given {
+                Some(given) => format!("{} has no key manager {given}", file.display()),
+                None => format!("{} has several key managers", file.display()),
+            };
+            let names = names.join(", ");
+            let text = format!("{problem}: give --key-manager NAME, one of {names}");
+            return Err(Failure::Failed(text));
+        }
+    };
+    let stores = key_stores.iter().filter(|s| s.key_manager == wanted);
+    let listed: BTreeMap<_, _> = stores
+        .clone()
+        .flat_map(|store| {
+            let named = store.keys.named();
+            named.map(|id| (id.clone(), store.prefix.clone()))
+        })
+        .collect();
+    let prefixes = stores.map(|store| store.prefix.clone()).collect();
+    let config = key_managers.iter().find(|(name, _)| name == wanted);
+    let (_, KeyManagerConfig::Embedded { data_dir, root_key }) =
+        config.expect("the name is one of them");
+    Ok(Location {
+        data_dir: full(data_dir)?,
+        root_key: absolute_source(root_key)?,
+        listed_keys: ListedKeys::Known(listed),
+        prefixes: Some(prefixes),
+    })
+}
+
+fn absolute_source(source: &RootKeySource) -> Result<RootKeySource, Failure> {
+    Ok(match source {
+        RootKeySource::File(path) => RootKeySource::File(full(path)?),
+        RootKeySource::Credential(path) => RootKeySource::Credential(full(path)?),
+        RootKeySource::Passphrase(path) => RootKeySource::Passphrase(full(path)?),
+    })
+}
+
+/// The path as a server in another folder understands it.
+pub(super) fn full(path: &Path) -> Result<PathBuf, Failure> {
+    absolute(path).map_err(|e| Failure::of(path.display(), &e))
+}
+
+const MAX_ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
