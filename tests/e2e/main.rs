@@ -1,0 +1,22 @@
+//! Simulator and proxy as processes, with a byte counter between them, driven by an AWS client that nobody changed.
+//!
+//!     boto3 ──HTTP──▶ kms-sim ──HTTPS──▶ byte counter ──▶ xks-proxy
+//!
+//! The story is told by `boto3_scenario.py`; this side owns the processes and answers its questions.
+
+mod scenario;
+
+use harness::backend;
+use scenario::Scenario;
+
+#[test]
+fn boto3_sees_what_a_disconnect_breaks_and_what_goes_on_working() {
+    let python = match backend::python_with(&["boto3"]) {
+        Ok(python) => python,
+        Err(reason) => return backend::missing("boto3 end to end", &reason),
+    };
+    let mut scenario = Scenario::start();
+    if let Err(report) = scenario.run(&python, "tests/e2e/boto3_scenario.py") {
+        panic!("{report}\n{}", scenario.server_outputs());
+    }
+}
