@@ -1,6 +1,6 @@
 //! One child process: its output is kept, its readiness has a deadline, its end is certain.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -19,9 +19,13 @@ pub struct Process {
 impl Process {
     /// Starts `command` with both outputs captured and no standard input.
     pub fn start(command: &mut Command) -> Self {
+        Self::start_reading(command, Stdio::null())
+    }
+
+    fn start_reading(command: &mut Command, input: Stdio) -> Self {
         let name = command.get_program().to_string_lossy().into_owned();
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -142,6 +146,22 @@ impl Drop for Process {
 /// Runs `command` to its end with a limit; the status and both outputs.
 pub fn run(command: &mut Command, limit: Duration) -> (ExitStatus, String, String) {
     let mut process = Process::start(command);
+    let status = process.wait(limit);
+    (status, process.stdout(), process.stderr())
+}
+
+/// [`run`] with these bytes as standard input.
+pub fn run_with_input(
+    command: &mut Command,
+    input: &[u8],
+    limit: Duration,
+) -> (ExitStatus, String, String) {
+    // A file, so that no pipe fills up while the child writes.
+    let mut file = tempfile::tempfile().expect("a temporary file");
+    file.write_all(input)
+        .and_then(|()| file.rewind())
+        .expect("a temporary file takes bytes");
+    let mut process = Process::start_reading(command, file.into());
     let status = process.wait(limit);
     (status, process.stdout(), process.stderr())
 }

@@ -11,4 +11,6 @@ mod health;
 mod limits;
 mod logging;
 mod operations;
+mod tls_foreign_clients;
+mod tls_matrix;
 mod transport;

@@ -1,73 +1,17 @@
-//! TLS: versions, suites, client certificates; what a load balancer sees.
+//! The certificate of the server; what a load balancer sees; the drain.
 
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use harness::certificates::path;
 use harness::https::{Connection, Response};
-use rustls::{ClientConfig, SupportedCipherSuite, crypto, version};
-use rustls_pki_types::CertificateRevocationListDer;
-use rustls_pki_types::pem::PemObject as _;
 use xks_proxy::server::Drain;
-use xks_proxy::tls::ClientAuthentication;
 
 use crate::operations::ENCRYPT_EXAMPLE;
 use crate::proxy::{HOST, Proxy, Setup, read_certificates, signed};
 
 fn ping(connection: &mut Connection) -> io::Result<Response> {
     connection.exchange(format!("GET /ping HTTP/1.1\r\nhost: {HOST}\r\n\r\n").as_bytes())
-}
-
-/// In TLS 1.3 a client learns with its first read that it was refused.
-fn try_ping(proxy: &Proxy, config: Arc<ClientConfig>) -> io::Result<Response> {
-    ping(&mut Connection::tls(proxy.address, HOST, config)?)
-}
-
-#[test]
-fn r03_each_suite_of_the_specification_and_no_other() {
-    let allowed = [
-        "TLS13_AES_256_GCM_SHA384",
-        "TLS13_CHACHA20_POLY1305_SHA256",
-        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384",
-        "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384",
-    ];
-    let all = crypto::ring::default_provider().cipher_suites;
-    for certificate in ["server-ecdsa", "server-rsa"] {
-        let proxy = Proxy::start_with(Setup {
-            certificate,
-            ..Setup::default()
-        });
-        let mut served = Vec::new();
-        for suite in &all {
-            let config = Proxy::tls().suites(&[*suite]).config();
-            if let Ok(mut connection) = Connection::tls(proxy.address, HOST, config) {
-                assert_eq!(ping(&mut connection).unwrap().status, 200);
-                let negotiated = connection.session().unwrap().negotiated_cipher_suite();
-                served.push(name(&negotiated.unwrap()));
-            }
-        }
-        served.sort_unstable();
-        let key = if certificate == "server-rsa" {
-            "ECDSA"
-        } else {
-            "RSA"
-        };
-        let expected: Vec<_> = allowed
-            .iter()
-            .filter(|n| !n.contains(&format!("_{key}_")))
-            .collect();
-        assert_eq!(served.iter().collect::<Vec<_>>(), expected, "{certificate}");
-    }
-    let proxy = Proxy::start();
-    for version in [&version::TLS12, &version::TLS13] {
-        let config = Proxy::tls().versions(&[version]).config();
-        assert_eq!(try_ping(&proxy, config).unwrap().status, 200);
-    }
-}
-
-fn name(suite: &SupportedCipherSuite) -> String {
-    format!("{:?}", suite.suite())
 }
 
 #[test]
@@ -79,90 +23,6 @@ fn r31_the_server_shows_its_certificate() {
     // Without TLS there is no answer of HTTP.
     let mut plain = Connection::plain(proxy.address).unwrap();
     assert!(ping(&mut plain).is_err());
-}
-
-fn with_client_authentication(crl: bool) -> Setup {
-    let crls = if crl {
-        read_crls("client-ca.crl.pem")
-    } else {
-        Vec::new()
-    };
-    Setup {
-        client: Some(ClientAuthentication {
-            roots: read_certificates("client-ca.crt.pem"),
-            crls,
-            subject_common_names: vec!["cks.kms.us-east-1.amazonaws.com".into()],
-        }),
-        ..Setup::default()
-    }
-}
-
-fn read_crls(name: &str) -> Vec<CertificateRevocationListDer<'static>> {
-    CertificateRevocationListDer::pem_file_iter(path(name))
-        .expect("a PEM file")
-        .collect::<Result<_, _>>()
-        .expect("CRLs")
-}
-
-fn client(name: &str) -> harness::tls::TlsClient {
-    Proxy::tls().identity(
-        &path(&format!("{name}.crt.pem")),
-        &path(&format!("{name}.test-key.pem")),
-    )
-}
-
-#[test]
-fn r33_r34_another_subject_or_ca_ends_the_handshake() {
-    let proxy = Proxy::start_with(with_client_authentication(true));
-    for version in [&version::TLS12, &version::TLS13] {
-        let good = client("client").versions(&[version]).config();
-        let mut connection = Connection::tls(proxy.address, HOST, good).unwrap();
-        let response = connection
-            .exchange(&signed("/keys/demo/encrypt", ENCRYPT_EXAMPLE).http1())
-            .unwrap();
-        assert_eq!(response.status, 200);
-        for bad in [
-            "client-wrong-cn",
-            "client-two-cns",
-            "client-expired",
-            "client-not-yet-valid",
-            "client-revoked",
-            "client-foreign",
-        ] {
-            let config = client(bad).versions(&[version]).config();
-            assert!(try_ping(&proxy, config).is_err(), "{bad}");
-        }
-        let none = Proxy::tls().versions(&[version]).config();
-        assert!(try_ping(&proxy, none).is_err(), "no certificate");
-    }
-    // Load balancers have no such certificate: they ask the plain listener.
-    let mut plain = Connection::plain(proxy.health_address).unwrap();
-    assert_eq!(ping(&mut plain).unwrap().status, 200);
-}
-
-#[test]
-fn r34_a_client_that_is_revoked_later_loses_its_connection_and_its_session() {
-    for version in [&version::TLS12, &version::TLS13] {
-        let mut proxy = Proxy::start_with(with_client_authentication(false));
-        let config = client("client-revoked").versions(&[version]).config();
-        let mut connection = Connection::tls(proxy.address, HOST, Arc::clone(&config)).unwrap();
-        assert_eq!(ping(&mut connection).unwrap().status, 200);
-        // The same configuration resumes its session.
-        let mut resumed = Connection::tls(proxy.address, HOST, Arc::clone(&config)).unwrap();
-        assert_eq!(ping(&mut resumed).unwrap().status, 200);
-        let kind = resumed.session().unwrap().handshake_kind();
-        assert_eq!(kind, Some(rustls::HandshakeKind::Resumed));
-        proxy.change(|setup| {
-            let client = setup.client.as_mut().unwrap();
-            client.crls = read_crls("client-ca.crl.pem");
-        });
-        assert!(connection.is_closed_within(Duration::from_secs(10)));
-        assert!(try_ping(&proxy, config).is_err());
-        assert_eq!(
-            try_ping(&proxy, client("client").config()).unwrap().status,
-            200
-        );
-    }
 }
 
 #[test]
