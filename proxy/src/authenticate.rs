@@ -1,4 +1,4 @@
-//! The only maker of [`Authenticated`]: a request that reaches an operation has a verified signature.
+//! The only maker of `Authenticated`: a request that reaches an operation has a verified signature.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;

@@ -2,7 +2,7 @@
 //!
 //! A request formats its line and appends it to a buffer; the thread writes what has come together. If the output
 //! cannot keep up, lines are dropped and counted, and the count is written as a line of its own.
-//! No line ever holds plaintext, AAD or a secret: only what [`Record`] has a method for.
+//! No line ever holds plaintext, AAD or a secret: only what `Record` has a method for.
 
 use std::fmt::Write as _;
 use std::io::Write;

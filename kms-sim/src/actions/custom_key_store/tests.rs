@@ -480,10 +480,7 @@ async fn a_store_is_described_without_its_secret() {
     assert!(store.len() == 21 && store.starts_with("cks-"), "{store}");
     let mut entry = rig.entry(&store).await;
     let created = entry["CreationDate"].take().as_f64().unwrap();
-    assert!(
-        created > 1.7e9 && created.fract() != 0.0 || created > 1.7e9,
-        "{created}"
-    );
+    assert!(created > 1.7e9, "{created} is no time in seconds");
     assert_eq!(
         entry,
         json!({
