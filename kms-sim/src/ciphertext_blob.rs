@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! header = magic 4 ‖ version 1 ‖ layers 1 ‖ key material id 32 ‖ length 2 ‖ key ARN
-//! blob   = header ‖ sealed                                                            layers 1: KMS alone
+//! blob   = header ‖ sealed                                                            layers 1: one layer alone
 //! blob   = header ‖ length 1 ‖ iv ‖ tag 16 ‖ length 1 ‖ metadata ‖ ciphertext          layers 2: external key over KMS
 //! ```
 //! The header is in the additional authenticated data of every layer (`encryption_context.rs`), so that a blob is
@@ -16,7 +16,7 @@ use crate::key_material::KeyMaterialId;
 /// How often a plaintext of this key is sealed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Layers {
-    /// Under KMS's own key material.
+    /// Under the KMS key's material alone, be it in KMS or in a CloudHSM cluster.
     Kms,
     /// The same, and under an external key around it.
     KmsAndExternal,

@@ -6,6 +6,8 @@ use std::time::Duration;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::clock::Clock;
+use crate::cloudhsm::CloudHsm;
+use crate::vpc_endpoint_service::VpcEndpointServices;
 use crate::xks_tls::ClientCertificate;
 
 /// Settings of a simulator.
@@ -25,6 +27,10 @@ pub struct Config {
     pub health_interval: Duration,
     /// The simulator's time.
     pub clock: Clock,
+    /// The clusters that CloudHSM key stores can have; a clone of this makes and breaks them.
+    pub cloud_hsm: CloudHsm,
+    /// The VPC endpoint services that external key stores can have, likewise.
+    pub vpc_endpoint_services: VpcEndpointServices,
     /// HTTPS instead of HTTP.
     pub tls: Option<ServerTls>,
 }
@@ -39,6 +45,8 @@ impl Default for Config {
             client_certificate: None,
             health_interval: Duration::from_secs(180),
             clock: Clock::default(),
+            cloud_hsm: CloudHsm::default(),
+            vpc_endpoint_services: VpcEndpointServices::default(),
             tls: None,
         }
     }

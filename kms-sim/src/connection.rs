@@ -23,7 +23,7 @@ use std::fmt;
 ///                             └───────────────┘
 /// ```
 ///
-/// A dead proxy moves nothing. Only `Connected` has a client and only `Failed` a code, so "disconnected but still
+/// A dead proxy or cluster moves nothing. Only `Connected` has a client and only `Failed` a code, so "disconnected but still
 /// callable" cannot be written. Attempts are numbered, so that a result that comes after a disconnect finds no one.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Connection<C> {
@@ -66,7 +66,7 @@ impl<C> Connection<C> {
         }
     }
 
-    /// The attempt has reached the proxy.
+    /// The attempt has reached the proxy or the cluster.
     ///
     /// # Errors
     /// Hands the client back, to be closed, if a disconnect has made the attempt stale.
@@ -113,8 +113,10 @@ impl<C> Connection<C> {
     pub(crate) fn permit_update(&self, change: Change) -> Result<(), InvalidState> {
         match (&self.state, change) {
             (State::Disconnected, _)
-            | (State::Connected(_) | State::Failed(_), Change::NameCredentialOrUriPath) => Ok(()),
-            (State::Connected(_) | State::Failed(_), Change::Other)
+            | (State::Connected(_), Change::Name | Change::XksNameCredentialOrUriPath)
+            | (State::Failed(_), Change::XksNameCredentialOrUriPath) => Ok(()),
+            (State::Connected(_), Change::Other)
+            | (State::Failed(_), Change::Name | Change::Other)
             | (State::Connecting(_) | State::Disconnecting, _) => Err(self.invalid()),
         }
     }
@@ -174,7 +176,8 @@ impl<C> Connection<C> {
         }
     }
 
-    fn runs(&self, attempt: Attempt) -> bool {
+    /// Whether a result of the attempt still counts.
+    pub(crate) fn runs(&self, attempt: Attempt) -> bool {
         matches!(self.state, State::Connecting(current) if current == attempt)
     }
 
@@ -199,8 +202,10 @@ pub(crate) enum Connect {
 /// Which properties an update changes.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum Change {
-    /// Nothing but name, proxy credential and URI path.
-    NameCredentialOrUriPath,
+    /// Nothing but the name of a CloudHSM key store.
+    Name,
+    /// Nothing but name, proxy credential and URI path of an external key store.
+    XksNameCredentialOrUriPath,
     /// Any other property.
     Other,
 }
@@ -238,10 +243,11 @@ impl fmt::Display for ConnectionState {
     }
 }
 
-/// `ConnectionErrorCode`: why the last attempt failed. These are the ones of a store that is reached through a
-/// public endpoint.
+/// `ConnectionErrorCode`: why the last attempt failed.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) enum ConnectionErrorCode {
+    InternalError,
+    NetworkErrors,
     InvalidCredentials,
     XksProxyAccessDenied,
     XksProxyInvalidConfiguration,
@@ -249,12 +255,23 @@ pub(crate) enum ConnectionErrorCode {
     XksProxyInvalidTlsConfiguration,
     XksProxyNotReachable,
     XksProxyTimedOut,
+    XksVpcEndpointServiceNotFound,
+    XksVpcEndpointServiceInvalidConfiguration,
+    ClusterNotFound,
+    InsufficientCloudHsmHsms,
+    InsufficientFreeAddressesInSubnet,
+    SubnetNotFound,
+    UserLockedOut,
+    UserLoggedIn,
+    UserNotFound,
 }
 
 impl ConnectionErrorCode {
     /// The word on the wire.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
+            Self::InternalError => "INTERNAL_ERROR",
+            Self::NetworkErrors => "NETWORK_ERRORS",
             Self::InvalidCredentials => "INVALID_CREDENTIALS",
             Self::XksProxyAccessDenied => "XKS_PROXY_ACCESS_DENIED",
             Self::XksProxyInvalidConfiguration => "XKS_PROXY_INVALID_CONFIGURATION",
@@ -262,6 +279,17 @@ impl ConnectionErrorCode {
             Self::XksProxyInvalidTlsConfiguration => "XKS_PROXY_INVALID_TLS_CONFIGURATION",
             Self::XksProxyNotReachable => "XKS_PROXY_NOT_REACHABLE",
             Self::XksProxyTimedOut => "XKS_PROXY_TIMED_OUT",
+            Self::XksVpcEndpointServiceNotFound => "XKS_VPC_ENDPOINT_SERVICE_NOT_FOUND",
+            Self::XksVpcEndpointServiceInvalidConfiguration => {
+                "XKS_VPC_ENDPOINT_SERVICE_INVALID_CONFIGURATION"
+            }
+            Self::ClusterNotFound => "CLUSTER_NOT_FOUND",
+            Self::InsufficientCloudHsmHsms => "INSUFFICIENT_CLOUDHSM_HSMS",
+            Self::InsufficientFreeAddressesInSubnet => "INSUFFICIENT_FREE_ADDRESSES_IN_SUBNET",
+            Self::SubnetNotFound => "SUBNET_NOT_FOUND",
+            Self::UserLockedOut => "USER_LOCKED_OUT",
+            Self::UserLoggedIn => "USER_LOGGED_IN",
+            Self::UserNotFound => "USER_NOT_FOUND",
         }
     }
 }

@@ -60,7 +60,7 @@ fn every_state_and_event_is_that_of_the_table() {
     ];
     // event, then what follows in each column's state.
     type Event = fn(&mut Machine) -> Result<(), InvalidState>;
-    let table: [(&str, Event, [&str; 5]); 10] = [
+    let table: [(&str, Event, [&str; 5]); 11] = [
         (
             "connect",
             |m| m.connect().map(drop),
@@ -72,8 +72,13 @@ fn every_state_and_event_is_that_of_the_table() {
             [bad, "DISCONNECTING", "DISCONNECTING", "DISCONNECTING", bad],
         ),
         (
+            "update the name of a CloudHSM key store",
+            |m| m.permit_update(Change::Name),
+            ["DISCONNECTED", bad, "CONNECTED", bad, bad],
+        ),
+        (
             "update name, credential, path",
-            |m| m.permit_update(Change::NameCredentialOrUriPath),
+            |m| m.permit_update(Change::XksNameCredentialOrUriPath),
             ["DISCONNECTED", bad, "CONNECTED", "FAILED", bad],
         ),
         (
@@ -249,10 +254,10 @@ impl World {
             world.wanted = false;
             push("disconnect".into(), world);
         }
-        for change in [Change::NameCredentialOrUriPath, Change::Other] {
+        for change in [Change::XksNameCredentialOrUriPath, Change::Other] {
             let mut world = self.clone();
             if world.machine.permit_update(change).is_ok() {
-                assert!(change == Change::NameCredentialOrUriPath || world.open.is_empty());
+                assert!(change == Change::XksNameCredentialOrUriPath || world.open.is_empty());
                 world.retargeted = world.machine.client_mut().is_some();
                 push(format!("update({change:?})"), world);
             }

@@ -10,20 +10,27 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
+use crate::cloudhsm::CloudHsm;
 use crate::config::Config;
-use crate::connection::Attempt;
-use crate::custom_key_store::{CustomKeyStoreId, Remains};
+use crate::connection::{Attempt, ConnectionErrorCode, ConnectionState};
+use crate::custom_key_store::{
+    Backing, Connectivity, CustomKeyStore, CustomKeyStoreId, Remains, XksProxy,
+};
 use crate::operation::Operation;
 use crate::proxy_failure::ProxyFailure;
 use crate::resolve::Resolver;
-use crate::simulator::Region;
-use crate::xks_client::{Target, XksClient};
+use crate::simulator::{Caller, Region};
+use crate::visibility::Home;
+use crate::vpc_endpoint_service::VpcEndpointServices;
+use crate::xks_client::{Target, XksClient, XksLink};
 use crate::xks_pool::Dialer;
 use crate::xks_tls::client_config;
 
 /// Dials proxies and moves stores between their states.
 pub(crate) struct Connector {
     dialer: Arc<Dialer>,
+    cloud_hsm: CloudHsm,
+    vpc_endpoint_services: VpcEndpointServices,
     transition: Duration,
     health_interval: Duration,
 }
@@ -36,14 +43,22 @@ impl Connector {
         let resolver: Resolver = config.resolve.iter().collect();
         Ok(Self {
             dialer: Arc::new(Dialer::new(resolver, tls)),
+            cloud_hsm: config.cloud_hsm.clone(),
+            vpc_endpoint_services: config.vpc_endpoint_services.clone(),
             transition: config.transition,
             health_interval: config.health_interval,
         })
     }
 
-    /// A client without any connection.
-    pub(crate) fn client(&self, target: Target) -> XksClient {
-        XksClient::new(Arc::clone(&self.dialer), target)
+    /// Where KMS in `region` sends its requests to a proxy.
+    pub(crate) fn target(&self, proxy: &XksProxy, region: &str) -> Target {
+        let target = proxy.target(region);
+        match &proxy.connectivity {
+            Connectivity::PublicEndpoint => target,
+            Connectivity::VpcEndpointService(service) => {
+                target.through(&self.vpc_endpoint_services, &service.name)
+            }
+        }
     }
 
     /// Asks a proxy that no store uses yet how it is, for CreateCustomKeyStore and UpdateCustomKeyStore.
@@ -64,47 +79,34 @@ impl Connector {
     pub(crate) fn start_attempt(
         &self,
         region: &Arc<Region>,
-        id: &CustomKeyStoreId,
+        store: &mut CustomKeyStore,
         attempt: Attempt,
-        client: XksClient,
-        request_id: &str,
+        caller: &Caller,
     ) -> Transition {
-        let (region, id) = (Arc::downgrade(region), id.clone());
-        let request_id = request_id.to_owned();
-        let (transition, health_interval) = (self.transition, self.health_interval);
-        self.transition(async move {
-            let pool = Arc::clone(client.pool());
-            let link = client.link();
-            let operation = Operation::ConnectCustomKeyStore.name();
-            let at_least =
-                async { tokio::join!(link.health(operation, &request_id), sleep(transition)).0 };
-            let result = tokio::select! {
-                biased;
-                // A disconnect has come first; its drain waits for the connections.
-                () = pool.closing() => return,
-                result = at_least => result,
-            };
-            let Err(failure) = result else {
-                if report_connected(&region, &id, attempt, client).await {
-                    tokio::spawn(check_health(region, id, health_interval));
-                }
-                return;
-            };
-            pool.close();
-            pool.connections_closed().await;
-            let Some(region) = region.upgrade() else {
-                return;
-            };
-            if let Some(store) = region.lock().stores.find_mut(id.as_str()) {
-                store.failed(attempt, &failure);
+        let attempting = Attempting {
+            region: Arc::downgrade(region),
+            id: store.id().clone(),
+            attempt,
+            home: Home::of(caller),
+            transition: self.transition,
+        };
+        match store.backing() {
+            Backing::Xks(proxy) => {
+                let client = self.client(self.target(proxy, &caller.region));
+                let way = Way {
+                    services: self.vpc_endpoint_services.clone(),
+                    connectivity: proxy.connectivity.clone(),
+                    host: proxy.host().to_owned(),
+                };
+                store.attempt_uses(client.pool());
+                let request_id = caller.request_id.clone();
+                let health_interval = self.health_interval;
+                self.transition(attempting.reach_proxy(client, way, request_id, health_interval))
             }
-            tracing::warn!(
-                custom_key_store_id = id.as_str(),
-                code = failure.connection_error_code().as_str(),
-                reason = failure.message(),
-                "cannot connect the custom key store"
-            );
-        })
+            Backing::CloudHsm(_) => {
+                self.transition(attempting.log_in_to_cluster(self.cloud_hsm.clone()))
+            }
+        }
     }
 
     /// Drains what a disconnect has left; DISCONNECTING lasts for the transition at least, and until every
@@ -119,14 +121,15 @@ impl Connector {
         let start = Instant::now();
         let earliest = start + self.transition;
         self.transition(async move {
-            let Remains { client, attempt } = remains;
-            for pool in client.iter().map(XksClient::pool).chain(&attempt) {
+            for pool in remains.pools() {
                 pool.requests_over(DRAIN_LIMIT.saturating_sub(start.elapsed()))
                     .await;
                 pool.abort();
                 pool.connections_closed().await;
             }
             sleep_until(earliest).await;
+            // KMS logs out of a cluster.
+            drop(remains);
             let Some(region) = region.upgrade() else {
                 return;
             };
@@ -138,6 +141,11 @@ impl Connector {
                 "the custom key store is DISCONNECTED"
             );
         })
+    }
+
+    /// A client without any connection.
+    fn client(&self, target: Target) -> XksClient {
+        XksClient::new(Arc::clone(&self.dialer), target)
     }
 
     fn transition(&self, work: impl Future<Output = ()> + Send + 'static) -> Transition {
@@ -165,32 +173,129 @@ impl Transition {
     }
 }
 
-/// Whether the store is CONNECTED now; the client of a stale attempt is closed instead.
-async fn report_connected(
-    region: &Weak<Region>,
-    id: &CustomKeyStoreId,
+/// An attempt that runs.
+struct Attempting {
+    region: Weak<Region>,
+    id: CustomKeyStoreId,
     attempt: Attempt,
-    client: XksClient,
-) -> bool {
-    let stale = match region.upgrade() {
-        None => client,
-        Some(region) => match region.lock().stores.find_mut(id.as_str()) {
-            None => client,
-            Some(store) => match store.connected(attempt, client) {
-                Err(client) => client,
-                Ok(()) => {
-                    tracing::info!(
-                        custom_key_store_id = id.as_str(),
-                        "the custom key store is CONNECTED"
-                    );
-                    return true;
+    home: Home,
+    transition: Duration,
+}
+
+impl Attempting {
+    /// Of an external key store: what is on the way, then GetHealthStatus.
+    async fn reach_proxy(
+        self,
+        client: XksClient,
+        way: Way,
+        request_id: String,
+        health_interval: Duration,
+    ) {
+        let pool = Arc::clone(client.pool());
+        let link = client.link();
+        let at_least = async {
+            tokio::join!(
+                way.reach(&link, &self.home, &request_id),
+                sleep(self.transition)
+            )
+            .0
+        };
+        let result = tokio::select! {
+            biased;
+            // A disconnect has come first; its drain waits for the connections.
+            () = pool.closing() => return,
+            result = at_least => result,
+        };
+        match result {
+            Ok(()) => {
+                if self.report_connected(client).await {
+                    tokio::spawn(check_health(self.region, self.id, health_interval));
                 }
-            },
-        },
-    };
-    stale.pool().close();
-    stale.pool().connections_closed().await;
-    false
+            }
+            Err(code) => {
+                pool.close();
+                pool.connections_closed().await;
+                self.with_store(|store| store.failed(self.attempt, code));
+            }
+        }
+    }
+
+    /// Of a CloudHSM key store: nothing happens until the end, so that a disconnect has nothing to undo.
+    async fn log_in_to_cluster(self, clusters: CloudHsm) {
+        sleep(self.transition).await;
+        self.with_store(|store| store.log_in(self.attempt, &clusters, &self.home));
+    }
+
+    /// Whether the store is CONNECTED now; the client of a stale attempt is closed instead.
+    async fn report_connected(&self, client: XksClient) -> bool {
+        let mut client = Some(client);
+        self.with_store(|store| {
+            if let Some(given) = client.take() {
+                client = store.connected(self.attempt, given).err();
+            }
+        });
+        let Some(stale) = client else {
+            return true;
+        };
+        stale.pool().close();
+        stale.pool().connections_closed().await;
+        false
+    }
+
+    /// Reports a result to the store, if it is still there, and logs what became of it.
+    fn with_store(&self, report: impl FnOnce(&mut CustomKeyStore)) {
+        let Some(region) = self.region.upgrade() else {
+            return;
+        };
+        let mut state = region.lock();
+        let Some(store) = state.stores.find_mut(self.id.as_str()) else {
+            return;
+        };
+        report(store);
+        let custom_key_store_id = self.id.as_str();
+        match (store.connection_state(), store.connection_error_code()) {
+            (ConnectionState::Connected, _) => {
+                tracing::info!(custom_key_store_id, "the custom key store is CONNECTED");
+            }
+            (ConnectionState::Failed, Some(code)) => tracing::warn!(
+                custom_key_store_id,
+                code = code.as_str(),
+                "cannot connect the custom key store"
+            ),
+            _ => {}
+        }
+    }
+}
+
+/// What lies between KMS and a proxy.
+struct Way {
+    services: VpcEndpointServices,
+    connectivity: Connectivity,
+    host: String,
+}
+
+impl Way {
+    async fn reach(
+        &self,
+        link: &XksLink,
+        home: &Home,
+        request_id: &str,
+    ) -> Result<(), ConnectionErrorCode> {
+        if let Connectivity::VpcEndpointService(service) = &self.connectivity {
+            self.services
+                .check(home, service, &self.host)
+                .map_err(|unfit| {
+                    let reason = unfit.key_store_error();
+                    tracing::warn!(reason = reason.message(), "no way to the proxy");
+                    unfit.connection_error_code()
+                })?;
+        }
+        let operation = Operation::ConnectCustomKeyStore.name();
+        link.health(operation, request_id).await.map_err(|failure| {
+            tracing::warn!(reason = failure.message(), "the proxy does not serve");
+            failure.connection_error_code()
+        })
+    }
 }
 
 /// KmsHealthCheck every `interval`, for as long as the store stays CONNECTED. Its result changes no state.

@@ -50,6 +50,8 @@ pub(crate) enum Origin {
         /// Of the inner layer, never that of the external key.
         material: Arc<KeyMaterial>,
     },
+    /// `AWS_CLOUDHSM`; the material is in the store's cluster, under the key's id.
+    AwsCloudHsm { store: CustomKeyStoreId },
 }
 
 impl Origin {
@@ -58,6 +60,7 @@ impl Origin {
         match self {
             Self::AwsKms(_) => "AWS_KMS",
             Self::ExternalKeyStore { .. } => "EXTERNAL_KEY_STORE",
+            Self::AwsCloudHsm { .. } => "AWS_CLOUDHSM",
         }
     }
 
@@ -65,7 +68,7 @@ impl Origin {
     pub(crate) const fn store(&self) -> Option<&CustomKeyStoreId> {
         match self {
             Self::AwsKms(_) => None,
-            Self::ExternalKeyStore { store, .. } => Some(store),
+            Self::ExternalKeyStore { store, .. } | Self::AwsCloudHsm { store } => Some(store),
         }
     }
 }
@@ -110,7 +113,7 @@ impl Key {
     pub(crate) const fn rotating_material(&mut self) -> Option<&mut RotatingMaterial> {
         match &mut self.origin {
             Origin::AwsKms(material) => Some(material),
-            Origin::ExternalKeyStore { .. } => None,
+            Origin::ExternalKeyStore { .. } | Origin::AwsCloudHsm { .. } => None,
         }
     }
 
@@ -136,9 +139,8 @@ impl Key {
             (AdminState::Enabled, Origin::AwsKms(material)) => {
                 material.automatic().map(|automatic| automatic.next)
             }
-            (AdminState::Enabled, Origin::ExternalKeyStore { .. }) | (AdminState::Disabled, _) => {
-                None
-            }
+            (AdminState::Enabled, Origin::ExternalKeyStore { .. } | Origin::AwsCloudHsm { .. })
+            | (AdminState::Disabled, _) => None,
         }
     }
 }

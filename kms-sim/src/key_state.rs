@@ -62,7 +62,7 @@ pub(crate) fn permit(operation: Operation, key: &Key, state: KeyState) -> Result
         Cell::X1or7 | Cell::X3or7 => Err(wrong_origin(key)),
         Cell::X11 => match key.origin() {
             Origin::ExternalKeyStore { .. } => Err(ProxyFailure::NotConnected.crypto_error()),
-            Origin::AwsKms(_) => invalid_state("unavailable"),
+            Origin::AwsKms(_) | Origin::AwsCloudHsm { .. } => invalid_state("unavailable"),
         },
     }
 }

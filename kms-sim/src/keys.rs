@@ -105,8 +105,10 @@ impl Keys {
         }
     }
 
-    /// Deletes and rotates what fell due.
-    pub(crate) fn run_due(&mut self, now: SystemTime) {
+    /// Deletes and rotates what fell due; gives back the deleted keys, whose material may be elsewhere.
+    #[must_use]
+    pub(crate) fn run_due(&mut self, now: SystemTime) -> Vec<Key> {
+        let mut deleted = Vec::new();
         while self.agenda.first().is_some_and(|(date, _)| *date <= now)
             && let Some((_, id)) = self.agenda.pop_first()
         {
@@ -115,7 +117,7 @@ impl Keys {
             };
             match key.admin_state {
                 AdminState::PendingDeletion(date) if date <= now => {
-                    self.by_id.remove(&id);
+                    deleted.extend(self.by_id.remove(&id));
                     self.aliases.remove_all_of(&id);
                     continue;
                 }
@@ -133,6 +135,7 @@ impl Keys {
             }
             self.reschedule(&id);
         }
+        deleted
     }
 }
 

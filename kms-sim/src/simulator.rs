@@ -7,13 +7,16 @@ use dashmap::DashMap;
 
 use crate::api::KmsError;
 use crate::clock::Clock;
+use crate::cloudhsm::{CloudHsm, ClusterId, HsmFailure};
 use crate::config::Config;
 use crate::connector::Connector;
-use crate::custom_key_store::{CustomKeyStoreId, CustomKeyStores};
-use crate::key::Key;
+use crate::custom_key_store::{CustomKeyStore, CustomKeyStoreId, CustomKeyStores};
+use crate::key::{Key, Origin};
 use crate::key_state::permit;
 use crate::keys::Keys;
 use crate::operation::Operation;
+use crate::proxy_endpoints::ProxyEndpoints;
+use crate::vpc_endpoint_service::VpcEndpointServices;
 
 /// Who calls, and where.
 #[derive(Clone, Debug)]
@@ -64,6 +67,7 @@ pub(crate) struct Simulator {
     config: Arc<Config>,
     clock: Clock,
     connector: Connector,
+    endpoints: ProxyEndpoints,
     regions: DashMap<(String, String), Arc<Region>>,
 }
 
@@ -77,6 +81,7 @@ impl Simulator {
             clock: config.clock.clone(),
             connector: Connector::new(&config)?,
             config,
+            endpoints: ProxyEndpoints::default(),
             regions: DashMap::new(),
         })
     }
@@ -97,6 +102,21 @@ impl Simulator {
     /// Dials proxies and moves stores between their states.
     pub(crate) const fn connector(&self) -> &Connector {
         &self.connector
+    }
+
+    /// The clusters that CloudHSM key stores can have.
+    pub(crate) fn cloud_hsm(&self) -> &CloudHsm {
+        &self.config.cloud_hsm
+    }
+
+    /// The VPC endpoint services that external key stores can have.
+    pub(crate) fn vpc_endpoint_services(&self) -> &VpcEndpointServices {
+        &self.config.vpc_endpoint_services
+    }
+
+    /// Which endpoints the external key stores of all accounts have.
+    pub(crate) const fn endpoints(&self) -> &ProxyEndpoints {
+        &self.endpoints
     }
 }
 
@@ -120,7 +140,9 @@ impl Region {
             .state
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        state.keys.run_due(self.clock.now());
+        for key in state.keys.run_due(self.clock.now()) {
+            state.delete_material(&key);
+        }
         state
     }
 
@@ -158,6 +180,24 @@ impl RegionState {
         caller.is_about(key.arn());
         permit(operation, key, key.state(&self.stores))?;
         Ok(key)
+    }
+
+    /// Deletes what a deleted key has in a CloudHSM cluster, as far as that can be done.
+    fn delete_material(&self, key: &Key) {
+        let Origin::AwsCloudHsm { store } = key.origin() else {
+            return;
+        };
+        let store = self.stores.find(store.as_str());
+        let link = store.and_then(CustomKeyStore::hsm_link);
+        let result = link.map_or(Err(HsmFailure::LoggedOut), |link| link.delete_key(key.id()));
+        if let Err(reason) = result {
+            tracing::warn!(
+                key_id = &**key.id(),
+                cluster_id = store.and_then(CustomKeyStore::cluster_id).map(ClusterId::as_str),
+                %reason,
+                "the material of a deleted KMS key stays in its CloudHSM cluster"
+            );
+        }
     }
 
     /// Whether a KMS key belongs to the store, also one that is pending deletion.

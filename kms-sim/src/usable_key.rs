@@ -1,6 +1,7 @@
 //! A key that its state allowed to be used: double encryption for one operation, without any lock.
 //!
-//! The inner layer is KMS's own key material. Keys of external key stores have an outer layer: the external key, which
+//! The inner layer is KMS's own key material, or, for keys of CloudHSM key stores, that in the cluster, which is the
+//! only one. Keys of external key stores have an outer layer: the external key, which
 //! is given the sealed inner layer as its plaintext, so that neither alone opens a ciphertext.
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use crate::api::KmsError;
 use crate::ciphertext_blob::{
     CiphertextBlob, Contents, Layers, encode_external, encode_kms, header,
 };
+use crate::cloudhsm::{HsmFailure, HsmLink};
 use crate::encryption_context::EncryptionContext;
 use crate::key::{Key, Origin};
 use crate::key_material::KeyMaterial;
@@ -40,6 +42,8 @@ enum UsableLayers {
         external_key: ExternalKeyId,
         link: XksLink,
     },
+    /// The material is looked for when it is needed.
+    CloudHsm { key_id: Arc<str>, link: HsmLink },
 }
 
 impl RegionState {
@@ -57,6 +61,7 @@ impl RegionState {
         self.usable(operation, &id, |key| match key.origin() {
             Origin::AwsKms(material) => Some(Arc::clone(material.current())),
             Origin::ExternalKeyStore { material, .. } => Some(Arc::clone(material)),
+            Origin::AwsCloudHsm { .. } => None,
         })
     }
 
@@ -99,6 +104,7 @@ impl RegionState {
         self.usable(operation, &id, |key| match key.origin() {
             Origin::AwsKms(material) => material.find(blob.material).map(Arc::clone),
             Origin::ExternalKeyStore { material, .. } => Some(Arc::clone(material)),
+            Origin::AwsCloudHsm { .. } => None,
         })
     }
 
@@ -125,6 +131,14 @@ impl RegionState {
                     .and_then(|store| store.link())
                     .ok_or_else(not_connected)?,
             },
+            Origin::AwsCloudHsm { store } => UsableLayers::CloudHsm {
+                key_id: Arc::clone(key.id()),
+                link: self
+                    .stores
+                    .find(store.as_str())
+                    .and_then(|store| store.hsm_link())
+                    .ok_or_else(|| HsmFailure::LoggedOut.crypto_error(key.arn()))?,
+            },
         };
         Ok(UsableKey {
             operation,
@@ -144,14 +158,14 @@ impl UsableKey {
     pub(crate) fn material_id(&self) -> Option<String> {
         match &self.layers {
             UsableLayers::Kms(material) => material.as_ref().map(|m| m.id().to_hex()),
-            UsableLayers::KmsAndExternal { .. } => None,
+            UsableLayers::KmsAndExternal { .. } | UsableLayers::CloudHsm { .. } => None,
         }
     }
 
     /// The CiphertextBlob of a plaintext.
     ///
     /// # Errors
-    /// KMSInvalidStateException for every failure of the proxy.
+    /// KMSInvalidStateException for every failure of the proxy or the cluster.
     pub(crate) async fn encrypt(
         &self,
         caller: &Caller,
@@ -184,6 +198,12 @@ impl UsableKey {
                     .map_err(|failure| failure.crypto_error())?;
                 Ok(encode_external(header, &sealed))
             }
+            UsableLayers::CloudHsm { key_id, link } => {
+                let material = self.in_cluster(link, key_id)?;
+                let header = header(Layers::Kms, material.id(), &self.arn);
+                let sealed = material.seal(&context.aad(&header), plaintext)?;
+                Ok(encode_kms(header, &sealed))
+            }
         }
     }
 
@@ -191,7 +211,7 @@ impl UsableKey {
     ///
     /// # Errors
     /// InvalidCiphertextException without a message, or, where an external key is involved, KMSInvalidStateException
-    /// for every failure.
+    /// for every failure; the latter also if the cluster does not serve.
     pub(crate) async fn decrypt(
         &self,
         caller: &Caller,
@@ -228,7 +248,22 @@ impl UsableKey {
                     .open(&context.aad(blob.header), inner.expose())
                     .ok_or_else(|| ProxyFailure::InnerCiphertext.crypto_error())
             }
+            UsableLayers::CloudHsm { key_id, link } => {
+                let material = self.in_cluster(link, key_id)?;
+                match blob.contents {
+                    Contents::Kms(sealed) => material
+                        .open(&context.aad(blob.header), sealed)
+                        .ok_or_else(invalid_ciphertext),
+                    Contents::External(_) | Contents::Malformed => Err(invalid_ciphertext()),
+                }
+            }
         }
+    }
+
+    /// The material of a key in a CloudHSM cluster, as long as its HSMs serve.
+    fn in_cluster(&self, link: &HsmLink, key_id: &str) -> Result<Arc<KeyMaterial>, KmsError> {
+        link.key(key_id)
+            .map_err(|failure| failure.crypto_error(&self.arn))
     }
 
     fn request_metadata<'a>(&'a self, caller: &'a Caller) -> RequestMetadata<'a> {

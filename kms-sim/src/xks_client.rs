@@ -29,6 +29,7 @@ use xks_api::sealed::{Sealed, cdiv};
 use zeroize::Zeroizing;
 
 use crate::proxy_failure::ProxyFailure;
+use crate::vpc_endpoint_service::VpcEndpointServices;
 use crate::xks_pool::{Connection, Dialer, Pool, Progress, Started};
 
 /// Where a proxy is and how KMS authenticates there.
@@ -38,6 +39,14 @@ pub(crate) struct Target {
     region: Box<str>,
     access_key_id: AccessKeyId,
     identity: Identity,
+    /// How requests get there, if not through the public endpoint.
+    route: Option<Route>,
+}
+
+/// A VPC endpoint service on the way to a proxy.
+struct Route {
+    services: VpcEndpointServices,
+    name: Box<str>,
 }
 
 impl Target {
@@ -62,7 +71,23 @@ impl Target {
             region: region.into(),
             access_key_id,
             identity: credentials.into(),
+            route: None,
         }
+    }
+
+    /// The same, through a VPC endpoint service.
+    pub(crate) fn through(mut self, services: &VpcEndpointServices, name: &str) -> Self {
+        self.route = Some(Route {
+            services: services.clone(),
+            name: name.into(),
+        });
+        self
+    }
+
+    /// Whether packets find their way.
+    fn is_reachable(&self) -> bool {
+        let route = self.route.as_ref();
+        route.is_none_or(|route| route.services.carries(&route.name))
     }
 
     /// Adds `Authorization` and `X-Amz-Date` for `host;x-amz-date` and the body.
@@ -325,6 +350,9 @@ enum AttemptError {
 impl Call<'_> {
     async fn attempt(&self) -> Result<Zeroizing<Vec<u8>>, AttemptError> {
         self.started.permitted().map_err(AttemptError::Failed)?;
+        if !self.target.is_reachable() {
+            return Err(AttemptError::Failed(ProxyFailure::Unreachable));
+        }
         let progress = Progress::default();
         match timeout(TIME_LIMIT, self.exchange(&progress)).await {
             Ok(result) => result.map_err(AttemptError::Failed),

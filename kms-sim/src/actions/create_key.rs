@@ -1,4 +1,4 @@
-//! CreateKey: in KMS, and in an external key store for an external key that its proxy describes.
+//! CreateKey: in KMS, in an external key store for an external key that its proxy describes, or in a CloudHSM cluster.
 
 use std::sync::Arc;
 
@@ -85,6 +85,9 @@ enum Place {
         store: String,
         external_key: ExternalKeyId,
     },
+    CloudHsm {
+        store: String,
+    },
 }
 
 /// CreateKey
@@ -108,7 +111,7 @@ pub(crate) async fn create(
         } => {
             let (link, store) = {
                 let state = region.lock();
-                let store = check_store(&state, store, external_key)?;
+                let store = check_external_key_store(&state, store, external_key)?;
                 (store.link(), store.id().clone())
             };
             let link =
@@ -120,6 +123,13 @@ pub(crate) async fn create(
                 material: Arc::new(material),
             }
         }
+        Place::CloudHsm { store } => {
+            let state = region.lock();
+            let store = check_store(&state, store, CustomKeyStoreType::AwsCloudHsm)?;
+            Origin::AwsCloudHsm {
+                store: store.id().clone(),
+            }
+        }
     };
     let id = Uuid::new_v4().to_string();
     let mut key = Key::new(&id, &key_arn(caller, &id), region.now(), origin);
@@ -127,13 +137,17 @@ pub(crate) async fn create(
     key.policy = input.policy.unwrap_or_else(|| default_policy(caller));
     key.tags = tags;
     let mut state = region.lock();
-    if let Place::ExternalKeyStore {
-        store,
-        external_key,
-    } = &place
-    {
+    match &place {
+        Place::Kms => {}
         // The proxy was asked without the lock: the store may have been disconnected, the external key taken.
-        check_store(&state, store, external_key)?;
+        Place::ExternalKeyStore {
+            store,
+            external_key,
+        } => drop(check_external_key_store(&state, store, external_key)?),
+        Place::CloudHsm { store } => check_store(&state, store, CustomKeyStoreType::AwsCloudHsm)?
+            .hsm_link()
+            .ok_or_else(|| not_connected(store, ConnectionState::Disconnected))?
+            .generate_key(&id)?,
     }
     caller.is_about(key.arn());
     let key_metadata = KeyMetadata::new(&key, &state.stores, caller);
@@ -166,7 +180,7 @@ fn place(input: &CreateKey) -> Result<Place, KmsError> {
         );
     }
     if custom && input.custom_key_store_id.is_none() {
-        return invalid("Origin AWS_CLOUDHSM and EXTERNAL_KEY_STORE require CustomKeyStoreId.");
+        return invalid(NO_STORE);
     }
     if custom && (spec != SYMMETRIC_DEFAULT || usage != ENCRYPT_DECRYPT || input.multi_region) {
         return Err(KmsError::unsupported(
@@ -201,27 +215,42 @@ fn place(input: &CreateKey) -> Result<Place, KmsError> {
         (RequestedOrigin::External, ..) => Err(KmsError::unsupported(
             "kms-sim does not support keys with imported key material (Origin EXTERNAL) yet.",
         )),
-        (RequestedOrigin::AwsCloudHsm, ..) => Err(KmsError::unsupported(
-            "kms-sim does not support keys in CloudHSM key stores (Origin AWS_CLOUDHSM) yet.",
-        )),
+        (RequestedOrigin::AwsCloudHsm, Some(store), _) => Ok(Place::CloudHsm {
+            store: store.clone(),
+        }),
+        (RequestedOrigin::AwsCloudHsm, None, _) => invalid(NO_STORE),
     }
 }
 
-/// The store, if a key for `external_key` can be created in it now.
+/// The store, if keys can be created in it now and it is of that type.
 fn check_store<'a>(
     state: &'a RegionState,
     id: &str,
-    external_key: &ExternalKeyId,
+    kind: CustomKeyStoreType,
 ) -> Result<&'a CustomKeyStore, KmsError> {
     let store = state.stores.expect(id)?;
-    if store.kind() != CustomKeyStoreType::ExternalKeyStore {
+    if store.kind() != kind {
+        let (is, origin) = match store.kind() {
+            CustomKeyStoreType::AwsCloudHsm => ("a CloudHSM key store", "AWS_CLOUDHSM"),
+            CustomKeyStoreType::ExternalKeyStore => ("an external key store", "EXTERNAL_KEY_STORE"),
+        };
         return Err(KmsError::validation(format!(
-            "Custom key store {id} is not an external key store; its keys have Origin AWS_CLOUDHSM."
+            "Custom key store {id} is {is}; its keys have Origin {origin}."
         )));
     }
     if store.connection_state() != ConnectionState::Connected {
         return Err(not_connected(id, store.connection_state()));
     }
+    Ok(store)
+}
+
+/// The store, if a key for `external_key` can be created in it now.
+fn check_external_key_store<'a>(
+    state: &'a RegionState,
+    id: &str,
+    external_key: &ExternalKeyId,
+) -> Result<&'a CustomKeyStore, KmsError> {
+    let store = check_store(state, id, CustomKeyStoreType::ExternalKeyStore)?;
     if state
         .keys
         .uses_external_key(store.id(), external_key.as_str())
@@ -307,6 +336,7 @@ fn not_connected(id: &str, state: ConnectionState) -> KmsError {
     )
 }
 
+const NO_STORE: &str = "Origin AWS_CLOUDHSM and EXTERNAL_KEY_STORE require CustomKeyStoreId.";
 const SYMMETRIC_DEFAULT: &str = "SYMMETRIC_DEFAULT";
 const ENCRYPT_DECRYPT: &str = "ENCRYPT_DECRYPT";
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::api::shapes::{grant_tokens, key_id};
 use crate::api::{Input, KmsError, Members, PageRequest, Timestamp};
-use crate::custom_key_store::CustomKeyStores;
+use crate::custom_key_store::{CustomKeyStore, CustomKeyStores};
 use crate::key::{AdminState, Key, Origin};
 use crate::key_state::KeyState;
 use crate::operation::Operation;
@@ -31,6 +31,8 @@ pub(crate) struct KeyMetadata {
     origin: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     custom_key_store_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cloud_hsm_cluster_id: Option<String>,
     key_manager: &'static str,
     customer_master_key_spec: &'static str,
     key_spec: &'static str,
@@ -53,12 +55,14 @@ impl KeyMetadata {
     /// What is told of a key.
     pub(crate) fn new(key: &Key, stores: &CustomKeyStores, caller: &Caller) -> Self {
         let state = key.state(stores);
+        let store = key.origin().store().and_then(|id| stores.find(id.as_str()));
         let (xks_key_configuration, current_key_material_id) = match key.origin() {
             Origin::AwsKms(material) => (None, Some(material.current().id().to_hex())),
             Origin::ExternalKeyStore { external_key, .. } => {
                 let id = external_key.as_str().to_owned();
                 (Some(XksKeyConfiguration { id }), None)
             }
+            Origin::AwsCloudHsm { .. } => (None, None),
         };
         Self {
             account: caller.account.clone(),
@@ -75,6 +79,9 @@ impl KeyMetadata {
             },
             origin: key.origin().name(),
             custom_key_store_id: key.origin().store().map(|id| id.as_str().to_owned()),
+            cloud_hsm_cluster_id: store
+                .and_then(CustomKeyStore::cluster_id)
+                .map(ToString::to_string),
             key_manager: "CUSTOMER",
             customer_master_key_spec: "SYMMETRIC_DEFAULT",
             key_spec: "SYMMETRIC_DEFAULT",

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::crypto::{check_recipient, recipient};
 use crate::api::{Input, KmsError, Members, SecretBytes};
-use crate::custom_key_store::{ConnectionState, CustomKeyStoreType};
+use crate::custom_key_store::CustomKeyStoreType;
 use crate::key_material::fill_random;
 use crate::simulator::{Caller, Simulator};
 
@@ -44,30 +44,40 @@ pub(crate) async fn generate(
         .number_of_bytes
         .ok_or_else(|| KmsError::validation("NumberOfBytes is required."))?;
     check_recipient(input.recipient)?;
-    if let Some(id) = &input.custom_key_store_id {
-        caller.is_about(id);
-        let region = simulator.region(caller);
-        let state = region.lock();
-        let store = state.stores.expect(id)?;
-        match (store.kind(), store.connection_state()) {
-            (CustomKeyStoreType::ExternalKeyStore, _) => {
-                return Err(KmsError::unsupported(format!(
-                    "Custom key store {id} is an external key store, which cannot generate random bytes. Omit \
-                     CustomKeyStoreId, or name a CloudHSM key store."
-                )));
-            }
-            (CustomKeyStoreType::AwsCloudHsm, ConnectionState::Connected) => {}
-            (CustomKeyStoreType::AwsCloudHsm, _) => {
-                return Err(KmsError::new(
-                    "CustomKeyStoreInvalidStateException",
-                    format!("Custom key store {id} is not CONNECTED. Connect it and try again."),
-                ));
-            }
+    let mut bytes = Zeroizing::new(vec![0; len.into()]);
+    match &input.custom_key_store_id {
+        None => fill_random(&mut bytes)?,
+        Some(id) => {
+            caller.is_about(id);
+            fill_random_of_cluster(simulator, caller, id, &mut bytes)?;
         }
     }
-    let mut bytes = Zeroizing::new(vec![0; len.into()]);
-    fill_random(&mut bytes)?;
     Ok(GenerateRandomOutput {
         plaintext: SecretBytes(bytes),
     })
+}
+
+fn fill_random_of_cluster(
+    simulator: &Simulator,
+    caller: &Caller,
+    id: &str,
+    bytes: &mut [u8],
+) -> Result<(), KmsError> {
+    let region = simulator.region(caller);
+    let state = region.lock();
+    let store = state.stores.expect(id)?;
+    match (store.kind(), store.hsm_link()) {
+        (CustomKeyStoreType::ExternalKeyStore, _) => Err(KmsError::unsupported(format!(
+            "Custom key store {id} is an external key store, which cannot generate random bytes. Omit \
+             CustomKeyStoreId, or name a CloudHSM key store."
+        ))),
+        (CustomKeyStoreType::AwsCloudHsm, Some(link)) => link.fill_random(bytes),
+        (CustomKeyStoreType::AwsCloudHsm, None) => Err(KmsError::new(
+            "CustomKeyStoreInvalidStateException",
+            format!(
+                "Custom key store {id} is {}. Connect it and try again.",
+                store.connection_state()
+            ),
+        )),
+    }
 }

@@ -1,109 +1,64 @@
-//! Custom key stores: what is known of each, what must be unique, and the link to its proxy while it is CONNECTED.
+//! One custom key store: what is known of it, and the link to its proxy or cluster while it is CONNECTED.
 
-use std::collections::BTreeMap;
-use std::fmt;
+mod backing;
+mod collection;
+mod id;
+
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use ring::rand::{SecureRandom as _, SystemRandom};
-use xks_api::ids::{AccessKeyId, SecretAccessKey};
-
 use crate::api::KmsError;
+use crate::cloudhsm::{CloudHsm, ClusterId, HsmLink, KeyStorePassword};
 use crate::connection::{Attempt, Change, Connect, Connection, ConnectionErrorCode, InvalidState};
-use crate::proxy_failure::ProxyFailure;
+use crate::proxy_endpoints::EndpointClaim;
+use crate::visibility::Home;
 use crate::xks_client::{Target, XksClient, XksLink};
 use crate::xks_pool::Pool;
 
+use backing::Client;
+pub(crate) use backing::{
+    Backing, CloudHsmCluster, Connectivity, CustomKeyStoreType, VpcEndpointServiceName, XksProxy,
+};
+pub(crate) use collection::{CustomKeyStores, not_found};
+pub(crate) use id::CustomKeyStoreId;
+
 pub(crate) use crate::connection::ConnectionState;
-
-/// `cks-` and 17 lowercase hexadecimal digits.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub(crate) struct CustomKeyStoreId(Box<str>);
-
-impl CustomKeyStoreId {
-    fn random() -> Result<Self, KmsError> {
-        let mut bytes = [0; 9];
-        SystemRandom::new()
-            .fill(&mut bytes)
-            .map_err(|_| KmsError::new("KMSInternalException", "No random bytes to be had."))?;
-        let digits = bytes
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect::<String>();
-        Ok(Self(format!("cks-{digits:.17}").into()))
-    }
-
-    /// An id that no store has.
-    #[cfg(test)]
-    pub(crate) fn unknown() -> Self {
-        Self("cks-00000000000000000".into())
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for CustomKeyStoreId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// `CustomKeyStoreType`
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum CustomKeyStoreType {
-    AwsCloudHsm,
-    ExternalKeyStore,
-}
-
-/// How the proxy of an external key store is reached: through a public endpoint, and how KMS authenticates there.
-#[derive(Clone, Debug)]
-pub(crate) struct XksProxy {
-    /// `https://` and the host, as it was given.
-    pub(crate) uri_endpoint: String,
-    pub(crate) uri_path: String,
-    pub(crate) access_key_id: AccessKeyId,
-    pub(crate) secret: SecretAccessKey,
-}
-
-impl XksProxy {
-    /// Where KMS in `region` sends its requests.
-    pub(crate) fn target(&self, region: &str) -> Target {
-        let host = self
-            .uri_endpoint
-            .strip_prefix("https://")
-            .unwrap_or(&self.uri_endpoint);
-        Target::new(
-            host,
-            &self.uri_path,
-            region,
-            self.access_key_id.clone(),
-            &self.secret,
-        )
-    }
-
-    /// Whether both are the same external key store: hosts have no case.
-    fn same_uri(&self, other: &Self) -> bool {
-        self.uri_endpoint.eq_ignore_ascii_case(&other.uri_endpoint)
-            && self.uri_path == other.uri_path
-    }
-}
 
 /// One custom key store.
 pub(crate) struct CustomKeyStore {
     id: CustomKeyStoreId,
     name: String,
     created: SystemTime,
-    proxy: XksProxy,
+    backing: Backing,
+    /// Keeps the endpoint and the VPC endpoint service of an external key store for itself.
+    endpoint: Option<EndpointClaim>,
     /// Raised by every update.
     revision: u64,
-    connection: Connection<XksClient>,
+    connection: Connection<Client>,
     /// The connections of the attempt that runs, which a disconnect closes.
     attempt: Option<Arc<Pool>>,
 }
 
 impl CustomKeyStore {
+    const fn new(
+        id: CustomKeyStoreId,
+        name: String,
+        backing: Backing,
+        endpoint: Option<EndpointClaim>,
+        created: SystemTime,
+    ) -> Self {
+        Self {
+            id,
+            name,
+            created,
+            backing,
+            endpoint,
+            revision: 0,
+            connection: Connection::new(),
+            attempt: None,
+        }
+    }
+
     pub(crate) const fn id(&self) -> &CustomKeyStoreId {
         &self.id
     }
@@ -117,11 +72,25 @@ impl CustomKeyStore {
     }
 
     pub(crate) const fn kind(&self) -> CustomKeyStoreType {
-        CustomKeyStoreType::ExternalKeyStore
+        self.backing.kind()
     }
 
-    pub(crate) const fn proxy(&self) -> &XksProxy {
-        &self.proxy
+    /// What the store stands on.
+    pub(crate) const fn backing(&self) -> &Backing {
+        &self.backing
+    }
+
+    /// `CloudHsmClusterId`, if the store has one.
+    pub(crate) const fn cluster_id(&self) -> Option<&ClusterId> {
+        match &self.backing {
+            Backing::Xks(_) => None,
+            Backing::CloudHsm(cluster) => Some(&cluster.id),
+        }
+    }
+
+    /// The store's claim on its endpoint, which does not stand in its own way.
+    pub(crate) const fn endpoint(&self) -> Option<&EndpointClaim> {
+        self.endpoint.as_ref()
     }
 
     /// Tells two states of the store's properties apart.
@@ -138,21 +107,26 @@ impl CustomKeyStore {
         self.connection.error_code()
     }
 
-    /// A link for one operation; `None` unless the store is CONNECTED.
+    /// A link to the proxy for one operation; `None` unless the store is external and CONNECTED.
     pub(crate) fn link(&self) -> Option<XksLink> {
-        self.connection.client().map(XksClient::link)
+        self.connection.client().and_then(Client::xks_link)
     }
 
-    /// ConnectCustomKeyStore: `client` serves the attempt, if one starts; the caller runs it.
-    pub(crate) fn connect(&mut self, client: &XksClient) -> Result<Connect, KmsError> {
-        let connect = self
-            .connection
+    /// A link to the HSMs for one operation; `None` unless the store has a cluster and is CONNECTED.
+    pub(crate) fn hsm_link(&self) -> Option<HsmLink> {
+        self.connection.client().and_then(Client::hsm_link)
+    }
+
+    /// ConnectCustomKeyStore: the caller runs the attempt, if one starts.
+    pub(crate) fn connect(&mut self) -> Result<Connect, KmsError> {
+        self.connection
             .connect()
-            .map_err(|state| self.invalid("connected", state))?;
-        if let Connect::Started(_) = connect {
-            self.attempt = Some(Arc::clone(client.pool()));
-        }
-        Ok(connect)
+            .map_err(|state| self.invalid("connected", state))
+    }
+
+    /// The attempt that runs uses these connections.
+    pub(crate) fn attempt_uses(&mut self, pool: &Arc<Pool>) {
+        self.attempt = Some(Arc::clone(pool));
     }
 
     /// The attempt has reached the proxy.
@@ -164,15 +138,39 @@ impl CustomKeyStore {
         attempt: Attempt,
         client: XksClient,
     ) -> Result<(), XksClient> {
-        self.connection.connected(attempt, client)?;
+        if !self.connection.runs(attempt) {
+            return Err(client);
+        }
+        // It runs, so this hands nothing back.
+        drop(self.connection.connected(attempt, Client::Xks(client)));
         self.attempt = None;
         Ok(())
     }
 
+    /// The attempt logs in to the cluster, which sets a new password that KMS keeps; stale attempts do nothing.
+    pub(crate) fn log_in(&mut self, attempt: Attempt, clusters: &CloudHsm, home: &Home) {
+        let Backing::CloudHsm(cluster) = &mut self.backing else {
+            return;
+        };
+        if !self.connection.runs(attempt) {
+            return;
+        }
+        match clusters.log_in(home, &cluster.id, &cluster.password) {
+            Ok((session, password)) => {
+                cluster.password = password;
+                // It runs, so this hands nothing back.
+                drop(
+                    self.connection
+                        .connected(attempt, Client::CloudHsm(session)),
+                );
+            }
+            Err(code) => self.connection.failed(attempt, code),
+        }
+    }
+
     /// The attempt has failed, and its connections are closed.
-    pub(crate) fn failed(&mut self, attempt: Attempt, failure: &ProxyFailure) {
-        self.connection
-            .failed(attempt, failure.connection_error_code());
+    pub(crate) fn failed(&mut self, attempt: Attempt, code: ConnectionErrorCode) {
+        self.connection.failed(attempt, code);
         if self.connection.state() == ConnectionState::Failed {
             self.attempt = None;
         }
@@ -186,7 +184,7 @@ impl CustomKeyStore {
             .disconnect()
             .map_err(|state| self.invalid("disconnected", state))?;
         let attempt = self.attempt.take();
-        if let Some(client) = &client {
+        if let Some(Client::Xks(client)) = &client {
             client.pool().close();
         }
         if let Some(pool) = &attempt {
@@ -215,17 +213,36 @@ impl CustomKeyStore {
             .map_err(|state| self.invalid("updated so", state))
     }
 
-    /// Changes the properties; a CONNECTED store's next call uses them, over new connections.
-    pub(crate) fn update(&mut self, name: Option<String>, proxy: Option<XksProxy>, region: &str) {
+    /// Changes the name.
+    pub(crate) fn rename(&mut self, name: String) {
         self.revision += 1;
-        if let Some(name) = name {
-            self.name = name;
+        self.name = name;
+    }
+
+    /// Changes the proxy; a CONNECTED store's next call goes to `target`, over new connections.
+    pub(crate) fn set_proxy(&mut self, proxy: XksProxy, target: Target, endpoint: EndpointClaim) {
+        self.revision += 1;
+        if let Some(Client::Xks(client)) = self.connection.client_mut() {
+            client.retarget(target);
         }
-        if let Some(proxy) = proxy {
-            if let Some(client) = self.connection.client_mut() {
-                client.retarget(proxy.target(region));
+        self.backing = Backing::Xks(proxy);
+        self.endpoint = Some(endpoint);
+    }
+
+    /// Changes the cluster, what KMS believes its password to be, or both.
+    pub(crate) fn set_cluster(
+        &mut self,
+        id: Option<ClusterId>,
+        password: Option<KeyStorePassword>,
+    ) {
+        self.revision += 1;
+        if let Backing::CloudHsm(cluster) = &mut self.backing {
+            if let Some(id) = id {
+                cluster.id = id;
             }
-            self.proxy = proxy;
+            if let Some(password) = password {
+                cluster.password = password;
+            }
         }
     }
 
@@ -242,132 +259,17 @@ impl CustomKeyStore {
 
 /// What a disconnect leaves to be drained.
 pub(crate) struct Remains {
-    pub(crate) client: Option<XksClient>,
-    pub(crate) attempt: Option<Arc<Pool>>,
+    client: Option<Client>,
+    attempt: Option<Arc<Pool>>,
 }
 
-/// The custom key stores of one account and Region.
-#[derive(Default)]
-pub(crate) struct CustomKeyStores(BTreeMap<String, CustomKeyStore>);
-
-impl CustomKeyStores {
-    pub(crate) fn find(&self, id: &str) -> Option<&CustomKeyStore> {
-        self.0.get(id)
-    }
-
-    /// As [`CustomKeyStores::find`], to be changed.
-    pub(crate) fn find_mut(&mut self, id: &str) -> Option<&mut CustomKeyStore> {
-        self.0.get_mut(id)
-    }
-
-    /// The store, or CustomKeyStoreNotFoundException.
-    pub(crate) fn expect(&self, id: &str) -> Result<&CustomKeyStore, KmsError> {
-        self.find(id).ok_or_else(|| not_found(id))
-    }
-
-    /// As [`CustomKeyStores::expect`], to be changed.
-    pub(crate) fn expect_mut(&mut self, id: &str) -> Result<&mut CustomKeyStore, KmsError> {
-        self.find_mut(id).ok_or_else(|| not_found(id))
-    }
-
-    /// Every store, in the order of the ids.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &CustomKeyStore> {
-        self.0.values()
-    }
-
-    /// Whether a new store of that name and proxy may be created.
-    ///
-    /// # Errors
-    /// LimitExceededException, CustomKeyStoreNameInUseException, XksProxyUriInUseException, in this order.
-    pub(crate) fn admit(&self, name: &str, proxy: &XksProxy) -> Result<(), KmsError> {
-        if self.0.len() >= MAX_STORES {
-            return Err(KmsError::new(
-                "LimitExceededException",
-                format!("An account has at most {MAX_STORES} custom key stores in a Region."),
-            ));
-        }
-        self.unused_name(name, None)?;
-        self.unused_uri(proxy, None)
-    }
-
-    /// Whether a store may take that name and proxy; what it has itself is not in its way.
-    pub(crate) fn admit_update(
-        &self,
-        id: &str,
-        name: Option<&str>,
-        proxy: Option<&XksProxy>,
-    ) -> Result<(), KmsError> {
-        if let Some(name) = name {
-            self.unused_name(name, Some(id))?;
-        }
-        proxy.map_or(Ok(()), |proxy| self.unused_uri(proxy, Some(id)))
-    }
-
-    /// Adds a store that [`CustomKeyStores::admit`] has let in; it is DISCONNECTED.
-    pub(crate) fn insert(
-        &mut self,
-        name: String,
-        proxy: XksProxy,
-        now: SystemTime,
-    ) -> Result<CustomKeyStoreId, KmsError> {
-        let id = CustomKeyStoreId::random()?;
-        let store = CustomKeyStore {
-            id: id.clone(),
-            name,
-            created: now,
-            proxy,
-            revision: 0,
-            connection: Connection::new(),
-            attempt: None,
+impl Remains {
+    /// Connections to a proxy that must be closed.
+    pub(crate) fn pools(&self) -> impl Iterator<Item = &Arc<Pool>> {
+        let client = match &self.client {
+            Some(Client::Xks(client)) => Some(client.pool()),
+            Some(Client::CloudHsm(_)) | None => None,
         };
-        self.0.insert(id.as_str().to_owned(), store);
-        Ok(id)
-    }
-
-    /// Forgets a store.
-    pub(crate) fn remove(&mut self, id: &str) {
-        self.0.remove(id);
-    }
-
-    fn others<'s>(&'s self, id: Option<&'s str>) -> impl Iterator<Item = &'s CustomKeyStore> {
-        self.iter()
-            .filter(move |store| Some(store.id.as_str()) != id)
-    }
-
-    fn unused_name(&self, name: &str, own: Option<&str>) -> Result<(), KmsError> {
-        match self.others(own).find(|store| store.name == name) {
-            None => Ok(()),
-            Some(store) => Err(KmsError::new(
-                "CustomKeyStoreNameInUseException",
-                format!(
-                    "The name '{name}' is that of custom key store {}.",
-                    store.id
-                ),
-            )),
-        }
-    }
-
-    fn unused_uri(&self, proxy: &XksProxy, own: Option<&str>) -> Result<(), KmsError> {
-        match self.others(own).find(|store| store.proxy.same_uri(proxy)) {
-            None => Ok(()),
-            Some(store) => Err(KmsError::new(
-                "XksProxyUriInUseException",
-                format!(
-                    "XksProxyUriEndpoint '{}' with XksProxyUriPath '{}' is the proxy of custom key store {}.",
-                    proxy.uri_endpoint, proxy.uri_path, store.id
-                ),
-            )),
-        }
+        client.into_iter().chain(&self.attempt)
     }
 }
-
-/// CustomKeyStoreNotFoundException for an id or a name.
-pub(crate) fn not_found(id_or_name: &str) -> KmsError {
-    KmsError::new(
-        "CustomKeyStoreNotFoundException",
-        format!("There is no custom key store '{id_or_name}' in this account and Region."),
-    )
-}
-
-/// Of both types and in any state; AWS does not raise it.
-const MAX_STORES: usize = 10;

@@ -2,35 +2,24 @@
 //!
 //! Nothing is locked while a proxy is asked; what was checked before is checked again after.
 
+mod create;
 mod input;
 mod output;
+mod properties;
+mod update;
 
-use self::input::{CreateInput, DescribeInput, IdInput, NewStore, Selection, UpdateInput};
-use self::output::{CreateOutput, DescribeOutput};
 use crate::api::KmsError;
 use crate::connection::Connect;
-use crate::custom_key_store::{CustomKeyStore, XksProxy, not_found};
+use crate::custom_key_store::{ConnectionState, Connectivity, CustomKeyStore, XksProxy, not_found};
 use crate::dispatch::EmptyOutput;
 use crate::operation::Operation;
 use crate::simulator::{Caller, Simulator};
+use crate::visibility::Home;
 
-/// CreateCustomKeyStore
-pub(crate) async fn create(
-    simulator: &Simulator,
-    caller: &Caller,
-    input: CreateInput,
-) -> Result<CreateOutput, KmsError> {
-    let NewStore { name, proxy } = input.check()?;
-    let region = simulator.region(caller);
-    region.lock().stores.admit(&name, &proxy)?;
-    probe(simulator, caller, &proxy, Operation::CreateCustomKeyStore).await?;
-    let mut state = region.lock();
-    // Another request may have taken name or URI while the proxy was asked.
-    state.stores.admit(&name, &proxy)?;
-    let id = state.stores.insert(name, proxy, region.now())?;
-    caller.is_about(id.as_str());
-    Ok(CreateOutput::new(&id))
-}
+pub(crate) use create::create;
+use input::{DescribeInput, IdInput, Selection};
+use output::DescribeOutput;
+pub(crate) use update::update;
 
 /// DescribeCustomKeyStores
 pub(crate) async fn describe(
@@ -65,44 +54,6 @@ pub(crate) async fn describe(
     Ok(DescribeOutput::new(&page))
 }
 
-/// UpdateCustomKeyStore
-pub(crate) async fn update(
-    simulator: &Simulator,
-    caller: &Caller,
-    input: UpdateInput,
-) -> Result<EmptyOutput, KmsError> {
-    caller.is_about(&input.id);
-    let update = input.check()?;
-    let region = simulator.region(caller);
-    loop {
-        let (proxy, revision) = {
-            let state = region.lock();
-            let store = state.stores.expect(&update.id)?;
-            store.permit_update(update.change)?;
-            let proxy = update.changed_proxy(store.proxy());
-            state
-                .stores
-                .admit_update(&update.id, update.name.as_deref(), proxy.as_ref())?;
-            (proxy, store.revision())
-        };
-        if let Some(proxy) = &proxy {
-            probe(simulator, caller, proxy, Operation::UpdateCustomKeyStore).await?;
-        }
-        let mut state = region.lock();
-        if state.stores.expect(&update.id)?.revision() != revision {
-            // Another update came first: what was tested is not what would be stored.
-            continue;
-        }
-        state
-            .stores
-            .admit_update(&update.id, update.name.as_deref(), proxy.as_ref())?;
-        let store = state.stores.expect_mut(&update.id)?;
-        store.permit_update(update.change)?;
-        store.update(update.name, proxy, &caller.region);
-        return Ok(EmptyOutput {});
-    }
-}
-
 /// ConnectCustomKeyStore
 pub(crate) async fn connect(
     simulator: &Simulator,
@@ -114,13 +65,17 @@ pub(crate) async fn connect(
     let transition = {
         let mut state = region.lock();
         let store = state.stores.expect_mut(&input.id)?;
-        let connector = simulator.connector();
-        let client = connector.client(store.proxy().target(&caller.region));
-        match store.connect(&client)? {
+        if let (ConnectionState::Disconnected, Some(cluster)) =
+            (store.connection_state(), store.cluster_id())
+        {
+            let home = Home::of(caller);
+            simulator.cloud_hsm().check_connect(&home, cluster)?;
+        }
+        match store.connect()? {
             Connect::Unchanged => None,
             Connect::Started(attempt) => {
-                let request_id = &caller.request_id;
-                Some(connector.start_attempt(&region, store.id(), attempt, client, request_id))
+                let connector = simulator.connector();
+                Some(connector.start_attempt(&region, store, attempt, caller))
             }
         }
     };
@@ -175,6 +130,17 @@ pub(crate) async fn delete(
     Ok(EmptyOutput {})
 }
 
+/// Looks at the VPC endpoint service on the way to a proxy, if there is one.
+fn check_service(simulator: &Simulator, caller: &Caller, proxy: &XksProxy) -> Result<(), KmsError> {
+    let Connectivity::VpcEndpointService(service) = &proxy.connectivity else {
+        return Ok(());
+    };
+    let services = simulator.vpc_endpoint_services();
+    services
+        .check(&Home::of(caller), service, proxy.host())
+        .map_err(|unfit| unfit.key_store_error())
+}
+
 /// Asks the proxy how it is, as KMS does before it stores where it is.
 async fn probe(
     simulator: &Simulator,
@@ -182,11 +148,9 @@ async fn probe(
     proxy: &XksProxy,
     operation: Operation,
 ) -> Result<(), KmsError> {
-    let target = proxy.target(&caller.region);
-    let result = simulator
-        .connector()
-        .probe(target, operation, &caller.request_id)
-        .await;
+    let connector = simulator.connector();
+    let target = connector.target(proxy, &caller.region);
+    let result = connector.probe(target, operation, &caller.request_id).await;
     result.map_err(|failure| failure.key_store_error())
 }
 

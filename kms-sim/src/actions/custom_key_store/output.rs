@@ -3,7 +3,9 @@
 use serde::Serialize;
 
 use crate::api::{Page, Timestamp};
-use crate::custom_key_store::{CustomKeyStore, CustomKeyStoreId, CustomKeyStoreType};
+use crate::custom_key_store::{
+    Backing, Connectivity, CustomKeyStore, CustomKeyStoreId, CustomKeyStoreType, XksProxy,
+};
 
 /// CreateCustomKeyStore
 #[derive(Debug, Serialize)]
@@ -50,12 +52,20 @@ struct Entry {
     #[serde(skip_serializing_if = "Option::is_none")]
     connection_error_code: Option<&'static str>,
     creation_date: Timestamp,
-    xks_proxy_configuration: Configuration,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cloud_hsm_cluster_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trust_anchor_certificate: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    xks_proxy_configuration: Option<Configuration>,
 }
 
 impl Entry {
     fn new(store: &CustomKeyStore) -> Self {
-        let proxy = store.proxy();
+        let (cluster, proxy) = match store.backing() {
+            Backing::CloudHsm(cluster) => (Some(cluster), None),
+            Backing::Xks(proxy) => (None, Some(proxy)),
+        };
         Self {
             custom_key_store_id: store.id().as_str().to_owned(),
             custom_key_store_name: store.name().to_owned(),
@@ -66,12 +76,10 @@ impl Entry {
             connection_state: store.connection_state().as_str(),
             connection_error_code: store.connection_error_code().map(|code| code.as_str()),
             creation_date: Timestamp(store.created()),
-            xks_proxy_configuration: Configuration {
-                connectivity: "PUBLIC_ENDPOINT",
-                access_key_id: proxy.access_key_id.as_str().to_owned(),
-                uri_endpoint: proxy.uri_endpoint.clone(),
-                uri_path: proxy.uri_path.clone(),
-            },
+            cloud_hsm_cluster_id: cluster.map(|cluster| cluster.id.to_string()),
+            trust_anchor_certificate: cluster
+                .map(|cluster| cluster.trust_anchor_certificate.clone()),
+            xks_proxy_configuration: proxy.map(Configuration::new),
         }
     }
 }
@@ -83,4 +91,25 @@ struct Configuration {
     access_key_id: String,
     uri_endpoint: String,
     uri_path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vpc_endpoint_service_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vpc_endpoint_service_owner: Option<String>,
+}
+
+impl Configuration {
+    fn new(proxy: &XksProxy) -> Self {
+        let (connectivity, service) = match &proxy.connectivity {
+            Connectivity::PublicEndpoint => ("PUBLIC_ENDPOINT", None),
+            Connectivity::VpcEndpointService(service) => ("VPC_ENDPOINT_SERVICE", Some(service)),
+        };
+        Self {
+            connectivity,
+            access_key_id: proxy.access_key_id.as_str().to_owned(),
+            uri_endpoint: proxy.uri_endpoint.clone(),
+            uri_path: proxy.uri_path.clone(),
+            vpc_endpoint_service_name: service.map(|service| service.name.clone()),
+            vpc_endpoint_service_owner: service.map(|service| service.owner.clone()),
+        }
+    }
 }

@@ -1,5 +1,8 @@
 //! The six operations against a proxy that a test programs: tables of the documentation, races, silence.
 
+mod cloud_hsm;
+mod vpc_endpoint_service;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -114,10 +117,20 @@ async fn call(
     operation: &str,
     input: Value,
 ) -> Result<Value, (String, String)> {
+    call_as(simulator, "111122223333", "us-east-1", operation, input).await
+}
+
+async fn call_as(
+    simulator: &Simulator,
+    account: &str,
+    region: &str,
+    operation: &str,
+    input: Value,
+) -> Result<Value, (String, String)> {
     let caller = Caller::new(
-        "111122223333".to_owned(),
-        "us-east-1".to_owned(),
-        "arn:aws:iam::111122223333:user/Alice".to_owned(),
+        account.to_owned(),
+        region.to_owned(),
+        format!("arn:aws:iam::{account}:user/Alice"),
         "5112f4d6-db54-4af4-ae30-c55a22a8dfae".to_owned(),
     );
     let operation = Operation::from_name(operation).unwrap();
@@ -179,7 +192,8 @@ async fn members_that_do_not_fit_are_refused_before_anything_is_asked() {
     let secret = |s: &str| json!({"AccessKeyId": ACCESS_KEY_ID, "RawSecretAccessKey": s});
     let vpc = "com.amazonaws.vpce.us-east-1.vpce-svc-0123abcd";
     let invalid = "ValidationException";
-    let unsupported = "UnsupportedOperationException";
+    let no_service = "XksProxyVpcEndpointServiceNotFoundException";
+    let no_cluster = "CloudHsmClusterNotFoundException";
     for (input, exception) in [
         (json!({}), invalid),
         (
@@ -349,12 +363,12 @@ async fn members_that_do_not_fit_are_refused_before_anything_is_asked() {
                 json!({"XksProxyConnectivity": "VPC_ENDPOINT_SERVICE",
                        "XksProxyVpcEndpointServiceName": vpc}),
             ),
-            unsupported,
+            no_service,
         ),
-        (cluster.clone(), unsupported),
+        (cluster.clone(), no_cluster),
         (
             with(cluster.clone(), json!({"CustomKeyStoreType": null})),
-            unsupported,
+            no_cluster,
         ),
         (
             with(
@@ -416,7 +430,7 @@ async fn members_that_do_not_fit_are_refused_before_anything_is_asked() {
         (
             update(json!({"XksProxyConnectivity": "VPC_ENDPOINT_SERVICE",
                           "XksProxyVpcEndpointServiceName": vpc})),
-            unsupported,
+            invalid,
         ),
         (
             update(json!({"XksProxyAuthenticationCredential": {"AccessKeyId": ACCESS_KEY_ID}})),

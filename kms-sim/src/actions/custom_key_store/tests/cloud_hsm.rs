@@ -1,0 +1,1 @@
+//! CloudHSM key stores.

@@ -1,0 +1,38 @@
+//! The id of a custom key store.
+
+use std::fmt;
+
+use crate::api::KmsError;
+use crate::key_material::fill_random;
+
+/// `cks-` and 17 lowercase hexadecimal digits.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub(crate) struct CustomKeyStoreId(Box<str>);
+
+impl CustomKeyStoreId {
+    pub(super) fn random() -> Result<Self, KmsError> {
+        let mut bytes = [0; 9];
+        fill_random(&mut bytes)?;
+        let digits = bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>();
+        Ok(Self(format!("cks-{digits:.17}").into()))
+    }
+
+    /// An id that no store has.
+    #[cfg(test)]
+    pub(crate) fn unknown() -> Self {
+        Self("cks-00000000000000000".into())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for CustomKeyStoreId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
