@@ -1,0 +1,30 @@
+//! The committed vectors are what the second implementation writes now.
+
+use std::process::Command;
+
+use harness::backend;
+
+#[test]
+fn the_embedded_ciphers_vectors_are_those_of_the_script() {
+    let python = match backend::python_with(&["cryptography"]) {
+        Ok(python) => python,
+        Err(reason) => return backend::missing("Python's cryptography", &reason),
+    };
+    let committed = harness::workspace().join("tests/vectors/embedded_cipher.json");
+    // The script writes beside itself, so it runs from a copy.
+    let folder = harness::temp_dir();
+    let script = folder.path().join("embedded_cipher.py");
+    std::fs::copy(committed.with_extension("py"), &script).unwrap();
+    let output = Command::new(python).arg(&script).output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let written = std::fs::read(script.with_extension("json")).unwrap();
+    assert!(
+        written == std::fs::read(committed).unwrap(),
+        "run {}",
+        script.display()
+    );
+}
