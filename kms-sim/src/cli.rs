@@ -57,6 +57,11 @@ struct ServeArgs {
     #[arg(long, value_name = "N", default_value_t = 200)]
     transition_ms: u64,
 
+    /// What one attempt to get an answer of a proxy may take. AWS KMS gives 250 ms and tries once more; give more on a
+    /// machine that is busy, or to debug a proxy.
+    #[arg(long, value_name = "N", default_value_t = 250, value_parser = clap::value_parser!(u64).range(1..))]
+    proxy_timeout_ms: u64,
+
     /// How often a connected proxy is asked how it is, as KMS does every few minutes.
     #[arg(long, value_name = "SECONDS", default_value_t = 180, value_parser = clap::value_parser!(u64).range(1..))]
     health_interval: u64,
@@ -133,6 +138,7 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
         client_certificate: identity(arguments.client_cert, arguments.client_key)
             .map(|(certificate, key)| trust::client_identity(&certificate, &key))
             .transpose()?,
+        proxy_timeout: Duration::from_millis(arguments.proxy_timeout_ms),
         health_interval: Duration::from_secs(arguments.health_interval),
         tls: identity(arguments.tls_cert, arguments.tls_key)
             .map(|(certificate, key)| trust::server_identity(&certificate, &key))
@@ -154,7 +160,9 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
             "http"
         };
         let address = listener.local_addr()?;
-        println!(
+        // Serving matters more than a reader of this line.
+        let _ = writeln!(
+            io::stdout(),
             "kms-sim listens on {scheme}://{address} (Region {})",
             config.region
         );

@@ -23,6 +23,8 @@ pub struct Config {
     pub trust_ca: Vec<CertificateDer<'static>>,
     /// What a proxy that asks for a client certificate is shown.
     pub client_certificate: Option<ClientCertificate>,
+    /// What one attempt to get an answer of a proxy may take, over connection, TLS and answer: 250 ms in AWS KMS.
+    pub proxy_timeout: Duration,
     /// How often a CONNECTED proxy is asked how it is.
     pub health_interval: Duration,
     /// The simulator's time.
@@ -43,6 +45,7 @@ impl Default for Config {
             resolve: Vec::new(),
             trust_ca: Vec::new(),
             client_certificate: None,
+            proxy_timeout: Duration::from_millis(250),
             health_interval: Duration::from_secs(180),
             clock: Clock::default(),
             cloud_hsm: CloudHsm::default(),

@@ -22,8 +22,9 @@ use crate::resolve::Resolver;
 use crate::simulator::{Caller, Region};
 use crate::visibility::Home;
 use crate::vpc_endpoint_service::VpcEndpointServices;
-use crate::xks_client::{Target, XksClient, XksLink};
+use crate::xks_client::{XksClient, XksLink};
 use crate::xks_pool::Dialer;
+use crate::xks_target::Target;
 use crate::xks_tls::client_config;
 
 /// Dials proxies and moves stores between their states.
@@ -42,7 +43,7 @@ impl Connector {
         let tls = client_config(&config.trust_ca, config.client_certificate.as_ref())?;
         let resolver: Resolver = config.resolve.iter().collect();
         Ok(Self {
-            dialer: Arc::new(Dialer::new(resolver, tls)),
+            dialer: Arc::new(Dialer::new(resolver, tls, config.proxy_timeout)),
             cloud_hsm: config.cloud_hsm.clone(),
             vpc_endpoint_services: config.vpc_endpoint_services.clone(),
             transition: config.transition,

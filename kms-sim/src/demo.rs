@@ -11,6 +11,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
@@ -45,19 +46,20 @@ pub(crate) struct DemoArgs {
 pub(crate) fn run(arguments: DemoArgs) -> Result<(), Box<dyn Error>> {
     Runtime::new()?.block_on(async {
         let stop = stop_signal()?;
+        let told = AtomicBool::new(false);
         tokio::select! {
             biased;
-            () = stop => {
-                // Dropping the demo has ended the proxy.
-                println!();
-                Ok(())
-            }
-            result = tell(arguments) => result,
+            // With its future the demo is dropped, and ends its proxy.
+            () = stop => match told.load(Ordering::Relaxed) {
+                true => Ok(()),
+                false => Err("stopped before the end of the story".into()),
+            },
+            result = tell(arguments, &told) => result,
         }
     })
 }
 
-async fn tell(arguments: DemoArgs) -> Result<(), Box<dyn Error>> {
+async fn tell(arguments: DemoArgs, told: &AtomicBool) -> Result<(), Box<dyn Error>> {
     let screen = Screen::new();
     screen.title("A custom key store, disconnected and connected again");
     let program = proxy::find(arguments.xks_proxy.as_deref(), &screen).await?;
@@ -106,6 +108,7 @@ async fn tell(arguments: DemoArgs) -> Result<(), Box<dyn Error>> {
     let result = story::tell(&client, &mut proxy, &screen).await;
     if let Ok(ids) = &result {
         screen.invitation(&environment, address, ids);
+        told.store(true, Ordering::Relaxed);
         if !arguments.exit {
             screen.note("Everything stays up until Ctrl-C.");
             std::future::pending::<()>().await;

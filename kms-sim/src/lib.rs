@@ -39,7 +39,9 @@ mod usable_key;
 mod visibility;
 pub mod vpc_endpoint_service;
 mod xks_client;
+mod xks_exchange;
 mod xks_pool;
+mod xks_target;
 mod xks_tls;
 
 pub use clock::Clock;

@@ -30,13 +30,16 @@ use crate::resolve::Resolver;
 /// How proxies are dialled; the same for every store.
 pub(crate) struct Dialer {
     resolver: Resolver,
+    time_limit: Duration,
     tls: TlsConnector,
 }
 
 impl Dialer {
-    pub(crate) fn new(resolver: Resolver, tls: ClientConfig) -> Self {
+    /// `time_limit` is for connection, TLS and answer of one attempt.
+    pub(crate) fn new(resolver: Resolver, tls: ClientConfig, time_limit: Duration) -> Self {
         Self {
             resolver,
+            time_limit,
             tls: TlsConnector::from(Arc::new(tls)),
         }
     }
@@ -221,6 +224,11 @@ impl Started<'_> {
             Phase::Open => Ok(()),
             Phase::Closing | Phase::Aborting => Err(ProxyFailure::NotConnected),
         }
+    }
+
+    /// What one attempt may take.
+    pub(crate) fn time_limit(&self) -> Duration {
+        self.pool.dialer.time_limit
     }
 
     /// Resolves when the request must end at once.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use xks_api::ids::{AccessKeyId, SecretAccessKey};
 
 use crate::cloudhsm::{ClusterCertificate, ClusterId, HsmLink, KeyStorePassword, Session};
-use crate::xks_client::{Target, XksClient, XksLink};
+use crate::xks_client::{XksClient, XksLink};
+use crate::xks_target::Target;
 
 /// `CustomKeyStoreType`
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

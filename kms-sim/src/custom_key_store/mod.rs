@@ -12,8 +12,9 @@ use crate::cloudhsm::{CloudHsm, ClusterId, HsmLink, KeyStorePassword};
 use crate::connection::{Attempt, Change, Connect, Connection, ConnectionErrorCode, InvalidState};
 use crate::proxy_endpoints::EndpointClaim;
 use crate::visibility::Home;
-use crate::xks_client::{Target, XksClient, XksLink};
+use crate::xks_client::{XksClient, XksLink};
 use crate::xks_pool::Pool;
+use crate::xks_target::Target;
 
 use backing::Client;
 pub(crate) use backing::{

@@ -56,7 +56,8 @@ impl Screen {
 
     /// What a call answered.
     pub(super) fn success(&self, text: &str) {
-        self.line(&format!("     {} {text}", self.paint(Colour::Green, "ok")));
+        let line = format!("     {} {text}", self.paint(Colour::Green, "ok"));
+        self.line(line.trim_end());
     }
 
     /// How a call failed, as it should.

@@ -5,6 +5,7 @@
 mod create;
 mod input;
 mod output;
+mod patterns;
 mod properties;
 mod update;
 

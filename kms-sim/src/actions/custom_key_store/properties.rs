@@ -3,6 +3,7 @@
 use xks_api::ids::{AccessKeyId, SecretAccessKey};
 use zeroize::Zeroizing;
 
+use super::patterns::{is_cluster_id, is_uri_endpoint, is_uri_path, is_vpc_endpoint_service_name};
 use crate::api::{KmsError, Members};
 use crate::cloudhsm::KeyStorePassword;
 
@@ -188,64 +189,4 @@ pub(super) fn forbidden(context: &str, members: &[(&str, bool)]) -> Result<(), K
             "{member} is not valid with {context}."
         ))),
     }
-}
-
-/// A port is refused as KMS does; the log says what to do instead.
-fn is_uri_endpoint(text: &str) -> bool {
-    let host = text.strip_prefix("https://").unwrap_or_default();
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
-    if let Some((host, port)) = host.split_once(':')
-        && port.bytes().all(|b| b.is_ascii_digit())
-    {
-        tracing::warn!(
-            "XksProxyUriEndpoint has a port, which AWS KMS refuses: it always dials port 443. Create \
-             the store with https://{} and start kms-sim with --resolve {0}=IP:{}.",
-            host.escape_default(),
-            port
-        );
-    }
-    !host.is_empty() && host.bytes().all(allowed)
-}
-
-fn is_uri_path(text: &str) -> bool {
-    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-');
-    let Some((prefix, version)) = text.rsplit_once("/kms/xks/v") else {
-        return false;
-    };
-    let prefix_fits = match prefix.strip_prefix('/') {
-        None => prefix.is_empty(),
-        Some(rest) => !rest.is_empty() && rest.bytes().all(allowed),
-    };
-    prefix_fits && matches!(version.len(), 1 | 2) && version.bytes().all(|b| b.is_ascii_digit())
-}
-
-fn is_cluster_id(text: &str) -> bool {
-    text.strip_prefix("cluster-").is_some_and(|id| {
-        (11..=16).contains(&id.len())
-            && id
-                .bytes()
-                .all(|b| b.is_ascii_alphabetic() || matches!(b, b'2'..=b'7'))
-    })
-}
-
-/// `com.amazonaws.vpce.us-gov-west-1.vpce-svc-0123abc`
-fn is_vpc_endpoint_service_name(text: &str) -> bool {
-    let rest = ["com.amazonaws.vpce.", "eu.amazonaws.vpce."]
-        .into_iter()
-        .find_map(|prefix| text.strip_prefix(prefix));
-    let Some((region, id)) = rest.and_then(|rest| rest.split_once(".vpce-svc-")) else {
-        return false;
-    };
-    let mut parts = region.rsplit('-');
-    let number = parts.next().unwrap_or_default();
-    let words: Vec<&str> = parts.collect();
-    let lower = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
-    !number.is_empty()
-        && number.bytes().all(|b| b.is_ascii_digit())
-        && matches!(words.len(), 2 | 3)
-        && words.iter().all(lower)
-        && !id.is_empty()
-        && id
-            .bytes()
-            .all(|b| b.is_ascii_digit() || b.is_ascii_lowercase())
 }
