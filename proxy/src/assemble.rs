@@ -19,9 +19,10 @@ use crate::tls::{TlsError, server_config};
 /// The key managers that are open, by the name that the configuration gives them.
 ///
 /// They outlive a configuration: a store on disk belongs to one process and is opened once.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct KeyManagers(BTreeMap<String, Open>);
 
+#[derive(Clone)]
 struct Open {
     config: KeyManagerConfig,
     embedded: Arc<Embedded>,
@@ -80,15 +81,16 @@ impl KeyManagers {
             key_stores.push(self.key_store(store)?);
         }
         self.require_unique_ids(&config.key_stores)?;
-        self.tell_listed_keys(&config.key_stores);
-        Ok(Snapshot {
+        let snapshot = Snapshot {
             tls: Arc::new(server_config(&config.tls)?),
             client_authentication: config.tls.client.clone(),
             key_stores: KeyStores::new(key_stores),
             key_managers: self.0.values().map(|o| Arc::clone(&o.monitored)).collect(),
             identity: identity(&config.health),
             limits: config.limits.clone(),
-        })
+        };
+        self.tell_listed_keys(&config.key_stores);
+        Ok(snapshot)
     }
 
     fn key_store(&self, store: &KeyStoreConfig) -> Result<ExternalKeyStore, AssembleError> {

@@ -5,6 +5,7 @@
 //! | [`cli`] | the command line |
 //! | [`admin`] | the socket that administers a running proxy |
 //! | [`assemble`] | from a configuration to a running state |
+//! | [`reload`] | from a changed configuration to a changed state |
 //! | [`config`] | the configuration file, and everything that is read from files |
 //! | [`server`] | listeners, connections, deadlines, drain |
 //! | [`tls`] | certificates, suites, client names |
@@ -28,6 +29,7 @@ pub mod key_manager;
 pub mod key_store;
 mod ops;
 mod pipeline;
+pub mod reload;
 pub mod request_log;
 pub mod runtime;
 pub mod server;

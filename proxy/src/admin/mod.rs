@@ -11,7 +11,7 @@ mod tests;
 
 pub use client::{Client, ClientError};
 pub use protocol::{Command, Refusal, Reply, SecretText};
-pub use socket::AdminSocket;
+pub use socket::{AdminSocket, Reload};
 
 /// The socket's name in the data folder.
 const SOCKET_NAME: &str = "admin.sock";

@@ -84,6 +84,8 @@ pub enum Command {
     RotateRootKey { to: Option<RootKeySource> },
     /// `key export-backup`; the seal is the backup's identifier and key in base64.
     ExportBackup { seal: SecretText },
+    /// `reload`
+    Reload {},
 }
 
 /// What an administrator gets.
@@ -104,6 +106,8 @@ pub enum Reply {
     RootKey(String),
     /// What follows the header of a backup, in base64.
     Backup(String),
+    /// What there is to say of a reload that was done, line by line.
+    Reloaded(Vec<String>),
 }
 
 /// Why a command was not carried out, as text for the administrator.
@@ -164,6 +168,7 @@ impl Command {
             }
             Self::RotateRootKey { .. } => ("rotate-root-key", ""),
             Self::ExportBackup { .. } => ("export-backup", ""),
+            Self::Reload {} => ("reload", ""),
         }
     }
 
@@ -220,6 +225,9 @@ impl Command {
                 let backup = administration.export_backup(&seal)?;
                 Ok(Reply::Backup(STANDARD.encode(backup)))
             }
+            Self::Reload {} => Err(Refusal::new(
+                &"only a running server reloads, and none serves this data folder",
+            )),
         }
     }
 }

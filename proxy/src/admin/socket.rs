@@ -18,6 +18,10 @@ use zeroize::Zeroizing;
 use super::protocol::{Answer, Command, Refusal, Reply};
 use super::{MAX_COMMAND_LEN, SOCKET_NAME};
 use crate::key_manager::embedded::Administration;
+use crate::reload::Reloaded;
+
+/// Reloads the configuration of the server; waits for the disk.
+pub type Reload = Arc<dyn Fn() -> Result<Reloaded, String> + Send + Sync>;
 
 /// The socket in the data folder; its file goes when it is dropped.
 pub struct AdminSocket {
@@ -51,6 +55,7 @@ impl AdminSocket {
     pub async fn serve(
         self,
         administration: Arc<Administration>,
+        reload: Reload,
         shutdown: impl Future<Output = ()>,
     ) {
         let mut shutdown = pin!(shutdown);
@@ -63,7 +68,8 @@ impl AdminSocket {
                     match accepted {
                         Ok((stream, _)) => {
                             let administration = Arc::clone(&administration);
-                            connections.spawn(connection(stream, administration));
+                            let reload = Arc::clone(&reload);
+                            connections.spawn(connection(stream, administration, reload));
                         }
                         Err(error) => {
                             tracing::warn!(%error, "the admin socket accepts no connection");
@@ -87,11 +93,12 @@ impl Drop for AdminSocket {
     }
 }
 
-async fn connection(mut stream: UnixStream, administration: Arc<Administration>) {
+async fn connection(mut stream: UnixStream, administration: Arc<Administration>, reload: Reload) {
     let answer = match receive(&mut stream).await {
         Ok(Received::Command(command)) => {
             // The disk is waited for on a thread that may block.
-            let task = tokio::task::spawn_blocking(move || carry_out(command, &administration));
+            let task =
+                tokio::task::spawn_blocking(move || carry_out(command, &administration, &reload));
             match task.await {
                 Ok(Ok(reply)) => Answer::Ok(reply),
                 Ok(Err(refusal)) => Answer::Error(refusal),
@@ -106,10 +113,20 @@ async fn connection(mut stream: UnixStream, administration: Arc<Administration>)
     let _ = timeout(IO_DEADLINE, stream.write_all(&line)).await;
 }
 
-fn carry_out(command: Command, administration: &Administration) -> Result<Reply, Refusal> {
+fn carry_out(
+    command: Command,
+    administration: &Administration,
+    reload: &Reload,
+) -> Result<Reply, Refusal> {
     let (name, of) = command.describe();
     let of = of.to_owned();
-    let result = command.execute(administration);
+    let result = match command {
+        Command::Reload {} => match reload() {
+            Ok(reloaded) => Ok(Reply::Reloaded(reloaded.into_texts())),
+            Err(error) => Err(Refusal::new(&error)),
+        },
+        command => command.execute(administration),
+    };
     match &result {
         Ok(_) => tracing::info!(command = name, of, "administered"),
         Err(refusal) => tracing::warn!(command = name, of, %refusal, "not administered"),

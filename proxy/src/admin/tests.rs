@@ -33,9 +33,13 @@ impl Server {
         let socket = AdminSocket::bind(folder.path()).unwrap();
         let (stop, stopped) = oneshot::channel();
         let administration = embedded.administration();
-        let task = tokio::spawn(socket.serve(administration, async {
-            let _ = stopped.await;
-        }));
+        let task = tokio::spawn(socket.serve(
+            administration,
+            Arc::new(|| Err("try again".into())),
+            async {
+                let _ = stopped.await;
+            },
+        ));
         Self {
             folder,
             embedded,
@@ -196,4 +200,11 @@ async fn the_socket_is_private_and_goes_with_the_server() {
     assert!(!path.exists());
     assert!(Client::connect(server.folder.path()).unwrap().is_none());
     assert!(Client::connect(Path::new("/nowhere")).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_reload_is_the_servers_business() {
+    let server = Server::start();
+    let refused = server.execute(Command::Reload {}).await.unwrap_err();
+    assert_eq!(refused.to_string(), "try again");
 }

@@ -1,26 +1,97 @@
-//! The admin sockets of a server: one in the data folder of each embedded key manager.
+//! The admin sockets of a server: one in the data folder of each embedded key manager, as long as it is open.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
-use crate::admin::AdminSocket;
+use crate::admin::{AdminSocket, Reload};
 use crate::assemble::KeyManagers;
 use crate::config::KeyManagerConfig;
+use crate::reload::Reloader;
 
-/// Sockets that are listened to until they are [closed](Self::close).
+/// Sockets that are listened to until they are [stopped](Self::stop).
 pub(super) struct AdminSockets {
     stop: watch::Sender<bool>,
-    tasks: JoinSet<()>,
+    task: JoinHandle<()>,
 }
 
 impl AdminSockets {
-    /// Listens for every embedded key manager; within a runtime.
+    /// Listens for every embedded key manager, also for those that a reload brings; within a runtime.
     ///
     /// A socket that cannot be made stops no server: it is told in the log, and commands are refused until then.
-    pub(super) fn open(key_managers: &KeyManagers) -> Self {
+    pub(super) fn open(reloader: Arc<Reloader>) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let mut tasks = JoinSet::new();
-        for (KeyManagerConfig::Embedded { data_dir, .. }, embedded) in key_managers.embedded() {
+        let key_managers = reloader.key_managers();
+        let open = Open {
+            reload: Arc::new(move || reloader.reload_and_log()),
+            stopped,
+            sockets: BTreeMap::new(),
+            tasks: JoinSet::new(),
+        };
+        let task = tokio::spawn(open.follow(key_managers));
+        Self { stop, task }
+    }
+
+    /// Takes no further command.
+    pub(super) fn stop(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Lets commands that have begun come to their end.
+    pub(super) async fn closed(self) {
+        self.stop();
+        // A panic of the task was reported where it happened.
+        let _ = self.task.await;
+    }
+}
+
+struct Open {
+    reload: Reload,
+    stopped: watch::Receiver<bool>,
+    sockets: BTreeMap<PathBuf, AbortHandle>,
+    tasks: JoinSet<()>,
+}
+
+impl Open {
+    async fn follow(mut self, mut key_managers: watch::Receiver<KeyManagers>) {
+        let mut stopped = self.stopped.clone();
+        let mut stop = std::pin::pin!(async move {
+            let _ = stopped.wait_for(|stop| *stop).await;
+        });
+        loop {
+            let open = key_managers.borrow_and_update().clone();
+            self.take_up(&open);
+            tokio::select! {
+                () = &mut stop => break,
+                changed = key_managers.changed() => {
+                    if changed.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        self.tasks.join_all().await;
+    }
+
+    fn take_up(&mut self, key_managers: &KeyManagers) {
+        let open: BTreeMap<_, _> = key_managers
+            .embedded()
+            .map(|(KeyManagerConfig::Embedded { data_dir, .. }, embedded)| (data_dir, embedded))
+            .collect();
+        self.sockets.retain(|data_dir, socket| {
+            let keep = open.contains_key(data_dir);
+            if !keep {
+                socket.abort();
+            }
+            keep
+        });
+        for (data_dir, embedded) in open {
+            if self.sockets.contains_key(data_dir) {
+                continue;
+            }
             let socket = match AdminSocket::bind(data_dir) {
                 Ok(socket) => socket,
                 Err(error) => {
@@ -29,18 +100,13 @@ impl AdminSockets {
                     continue;
                 }
             };
-            let mut stopped = stopped.clone();
-            let administration = embedded.administration();
-            tasks.spawn(socket.serve(administration, async move {
+            let mut stopped = self.stopped.clone();
+            let stop = async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
-            }));
+            };
+            let serving = socket.serve(embedded.administration(), Arc::clone(&self.reload), stop);
+            let handle = self.tasks.spawn(serving);
+            self.sockets.insert(data_dir.clone(), handle);
         }
-        Self { stop, tasks }
-    }
-
-    /// Lets commands that have begun come to their end.
-    pub(super) async fn close(self) {
-        self.stop.send_replace(true);
-        self.tasks.join_all().await;
     }
 }

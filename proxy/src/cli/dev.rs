@@ -46,7 +46,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         timeout: Duration::from_secs(2),
     };
     config.log.format = arguments.log_format.map(Into::into);
-    serve::serve(config, arguments.listen, |address| {
+    serve::serve(&folder.config(), config, |address| {
         let endpoint = Endpoint::of(address);
         folder.write_env(&endpoint, &credential)?;
         introduce(&folder, &endpoint).map_err(|e| Failure::of("standard error", &e))

@@ -8,6 +8,7 @@ mod init;
 mod key;
 mod location;
 mod output;
+mod reload;
 mod root_key;
 mod serve;
 mod telemetry;
@@ -44,6 +45,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Serve a key store to try things with: makes certificates, keys and a credential, and needs no preparation
     Dev(dev::Arguments),
+    /// Have the running server read its configuration again
+    Reload(reload::Arguments),
     /// Prepare a data folder: root key, store, and the first credential
     Init(init::Arguments),
     /// Make, list and change the keys of the embedded key manager
@@ -120,6 +123,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Dev(arguments) => dev::run(arguments),
+        Command::Reload(arguments) => reload::run(arguments),
         Command::Init(arguments) => init::run(arguments),
         Command::Key(arguments) => key::run(arguments),
         Command::Credential(arguments) => credential::run(arguments),

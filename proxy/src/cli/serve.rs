@@ -1,24 +1,27 @@
-//! `xks-proxy serve`.
+//! `xks-proxy serve`, and what `dev` shares with it: a server from its start to its last signal.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use clap::Args;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 
 use super::admin_sockets::AdminSockets;
 use super::{Failure, File, LogFormatArgument, telemetry};
 use crate::assemble::KeyManagers;
 use crate::config::Config;
 use crate::health;
+use crate::reload::Reloader;
 use crate::runtime::Runtime;
 use crate::server::{self, Listeners};
 
 /// Serve the external key stores of a configuration.
 ///
-/// SIGTERM and SIGINT begin a drain, a second one ends at once.
+/// SIGHUP reloads the configuration. SIGTERM and SIGINT begin a drain, a second one ends at once.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// The configuration file
@@ -34,68 +37,99 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     if let Some(format) = arguments.log_format {
         config.log.format = Some(format.into());
     }
-    let address = config.listen;
-    let started = |address: SocketAddr| {
-        tracing::info!(%address, config = %arguments.config.display(), "serving");
+    let shown = arguments.config.display().to_string();
+    serve(&arguments.config, config, |address| {
+        tracing::info!(%address, config = shown, "serving");
         Ok(())
-    };
-    serve(config, address, started)
+    })
 }
 
 /// Serves until a signal. `started` is called with the real address when connections are taken.
 pub(super) fn serve(
+    file: &Path,
     config: Config,
-    address: SocketAddr,
     started: impl FnOnce(SocketAddr) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let (log, _log_guard) = telemetry::start(&config.log)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    let cannot_start = |e: &dyn std::error::Error| Failure::of("cannot start", e);
     let key_managers = KeyManagers::default()
         .with(&config)
-        .map_err(|e| Failure::of("cannot start", &e))?;
+        .map_err(|e| cannot_start(&e))?;
     let snapshot = key_managers
         .snapshot(&config)
-        .map_err(|e| Failure::of("cannot start", &e))?;
+        .map_err(|e| cannot_start(&e))?;
     let runtime = Arc::new(Runtime::new(snapshot, log, SystemTime::now));
-    tokio::runtime::Builder::new_multi_thread()
+    let executor = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|e| Failure::of("cannot start threads", &e))?
-        .block_on(async {
-            let listeners = Listeners {
-                api: bind("listen", address).await?,
-                health: match config.health_listen {
-                    Some(address) => Some(bind("health_listen", address).await?),
-                    None => None,
-                },
-            };
-            let admin_sockets = AdminSockets::open(&key_managers);
-            let mut signals = Signals::new()?;
-            let mut second_signals = Signals::new()?;
-            let local = listeners.api.local_addr();
-            started(local.map_err(|e| Failure::of("listen", &e))?)?;
-            let first = async {
-                signals.next().await;
-            };
-            let serving = server::run(listeners, Arc::clone(&runtime), config.drain, first);
-            tokio::select! {
-                () = serving => {}
-                () = health::watch(&runtime, config.health.probe_interval) => {}
-                () = async { second_signals.next().await; second_signals.next().await } => {
-                    tracing::warn!("a second signal: the drain is cut short");
-                }
+        .map_err(|e| cannot_start(&e))?;
+    executor.block_on(async {
+        let listeners = Listeners {
+            api: bind("listen", config.listen).await?,
+            health: match config.health_listen {
+                Some(address) => Some(bind("health_listen", address).await?),
+                None => None,
+            },
+        };
+        let mut signals = Signals::new()?;
+        let address = listeners.api.local_addr().map_err(|e| cannot_start(&e))?;
+        let drain = config.drain.clone();
+        let mut tasks = JoinSet::new();
+        {
+            let (runtime, interval) = (Arc::clone(&runtime), config.health.probe_interval);
+            tasks.spawn(async move { health::watch(&runtime, interval).await });
+        }
+        let poll_interval = config.poll_interval;
+        let reloader = Arc::new(Reloader::new(
+            file.to_owned(),
+            config,
+            Arc::clone(&runtime),
+            key_managers,
+        ));
+        if let Some(interval) = poll_interval {
+            tasks.spawn(Arc::clone(&reloader).poll(interval));
+        }
+        tasks.spawn(reload_at_hangup(hangup()?, Arc::clone(&reloader)));
+        let admin_sockets = AdminSockets::open(reloader);
+        started(address)?;
+
+        let (first, mut second) = (signals.next(), Signals::new()?);
+        let shutdown = async {
+            first.await;
+            admin_sockets.stop();
+        };
+        tokio::select! {
+            () = server::run(listeners, runtime, drain, shutdown) => {}
+            // The first signal, and another one.
+            () = async { second.next().await; second.next().await } => {
+                tracing::warn!("a second signal: the drain is cut short");
             }
-            admin_sockets.close().await;
-            Ok(())
-        })
+        }
+        admin_sockets.closed().await;
+        tasks.shutdown().await;
+        Ok(())
+    })
 }
 
 async fn bind(field: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
     TcpListener::bind(address)
         .await
         .map_err(|e| Failure::of(format_args!("{field}: cannot listen on {address}"), &e))
+}
+
+fn hangup() -> Result<Signal, Failure> {
+    signal(SignalKind::hangup()).map_err(|e| Failure::of("signals", &e))
+}
+
+async fn reload_at_hangup(mut hangup: Signal, reloader: Arc<Reloader>) {
+    while hangup.recv().await.is_some() {
+        let reloader = Arc::clone(&reloader);
+        // It is logged, and there is no one else to tell.
+        let _ = tokio::task::spawn_blocking(move || reloader.reload_and_log()).await;
+    }
 }
 
 /// SIGTERM and SIGINT.

@@ -43,6 +43,8 @@ pub struct Config {
     pub health: HealthConfig,
     /// What is logged, and how.
     pub log: LogConfig,
+    /// How often the files that the configuration names are looked at; never, if `None`.
+    pub poll_interval: Option<Duration>,
     /// Who holds keys, by name.
     pub key_managers: Vec<(String, KeyManagerConfig)>,
     /// Who answers under which prefix.
@@ -91,6 +93,8 @@ impl Default for LogConfig {
         }
     }
 }
+
+const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A key manager.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -235,6 +239,7 @@ mod tests {
             drain,
             health,
             log,
+            poll_interval,
             key_managers,
             key_stores,
             sources: _,
@@ -242,7 +247,7 @@ mod tests {
         } = config;
         format!(
             "{listen:?} {health_listen:?} {:?} {limits:?} {drain:?} {health:?} {log:?} \
-             {key_managers:?} {key_stores:?}",
+             {poll_interval:?} {key_managers:?} {key_stores:?}",
             tls.client
         )
     }
@@ -269,6 +274,7 @@ mod tests {
         assert_eq!(example.drain, Drain::default());
         assert_eq!(example.health, HealthConfig::default());
         assert_eq!(example.log, LogConfig::default());
+        assert_eq!(example.poll_interval, Some(DEFAULT_POLL_INTERVAL));
         assert_eq!(example.key_stores[0].keys, KeySelection::all());
         assert_eq!(example.key_stores[0].regions, Regions::Any);
         let complete = uncommented("#");
@@ -304,7 +310,7 @@ mod tests {
                 assert!(shown, "{name} is not in the example");
             }
         }
-        assert_eq!(tables, 9, "{error}");
+        assert_eq!(tables, 10, "{error}");
     }
 
     #[test]

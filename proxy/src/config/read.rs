@@ -11,7 +11,8 @@ use xks_api::sigv4::{Region, Regions};
 use super::document::{Document, Section, duration, integer, socket_addr, text};
 use super::files::{Files, Unusable};
 use super::{
-    Config, ConfigError, HealthConfig, KeyConfig, KeyManagerConfig, KeyStoreConfig, LogConfig,
+    Config, ConfigError, DEFAULT_POLL_INTERVAL, HealthConfig, KeyConfig, KeyManagerConfig,
+    KeyStoreConfig, LogConfig,
 };
 use crate::key_manager::embedded::RootKeySource;
 use crate::key_store::KeySelection;
@@ -87,6 +88,7 @@ impl Reader<'_> {
         let drain = drain(root.section("drain"));
         let health = health(root.section("health"));
         let log = log(root.section("log"));
+        let poll_interval = poll_interval(root.section("reload"));
         let key_managers = self.key_managers(root);
         let key_stores = self.key_stores(root, &key_managers);
         root.refuse_others();
@@ -98,6 +100,7 @@ impl Reader<'_> {
             drain,
             health,
             log,
+            poll_interval,
             key_managers,
             key_stores,
             sources: Vec::new(),
@@ -434,6 +437,18 @@ fn log(fields: Fields<'_, '_>) -> LogConfig {
     };
     fields.refuse_others();
     log
+}
+
+fn poll_interval(fields: Fields<'_, '_>) -> Option<Duration> {
+    let interval = fields
+        .optional(
+            "poll_interval",
+            duration(Duration::ZERO..=Duration::from_secs(3_600)),
+            "a time from \"1s\" to \"60m\", or \"0s\" for never",
+        )
+        .unwrap_or(DEFAULT_POLL_INTERVAL);
+    fields.refuse_others();
+    (!interval.is_zero()).then_some(interval)
 }
 
 fn count(

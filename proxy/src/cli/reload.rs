@@ -1,0 +1,43 @@
+//! `xks-proxy reload`.
+
+use std::io::Write as _;
+
+use clap::Args;
+
+use super::Failure;
+use super::location::LocationArguments;
+use crate::admin::{Client, Command, Reply};
+
+/// Have the running server read its configuration again, as SIGHUP does, and wait for what comes of it.
+///
+/// Certificates, client CAs, credentials, keys, key stores and limits are taken up; if anything is wrong, everything stays
+/// as it was, and this command fails and says what.
+#[derive(Args, Debug)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    location: LocationArguments,
+}
+
+pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
+    let location = arguments.location.locate()?;
+    let client = Client::connect(&location.data_dir).map_err(|e| Failure::of("admin.sock", &e))?;
+    let Some(client) = client else {
+        return Err(Failure::Failed(format!(
+            "no server is running with the data folder {}: start one with `xks-proxy serve`",
+            location.data_dir.display()
+        )));
+    };
+    let reply = client
+        .execute(&Command::Reload {})
+        .map_err(|e| Failure::Failed(e.to_string()))?;
+    let mut output = String::from("reloaded\n");
+    if let Reply::Reloaded(lines) = reply {
+        for line in lines {
+            output.push_str(&line);
+            output.push('\n');
+        }
+    }
+    std::io::stdout()
+        .write_all(output.as_bytes())
+        .map_err(|e| Failure::of("standard output", &e))
+}

@@ -1,0 +1,208 @@
+//! Takes up a changed configuration while requests are served: everything is read and tried first, and if anything is
+//! wrong, everything stays as it was.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::assemble::{AssembleError, KeyManagers};
+use crate::config::{Config, ConfigError};
+use crate::runtime::Runtime;
+
+/// Reloads the configuration of a running proxy.
+pub struct Reloader {
+    file: PathBuf,
+    runtime: Arc<Runtime>,
+    /// The configuration that is in use; held for the whole of a reload, so that there is one at a time.
+    current: Mutex<Config>,
+    key_managers: watch::Sender<KeyManagers>,
+}
+
+impl Reloader {
+    /// Begins with what the proxy was started with.
+    pub fn new(
+        file: PathBuf,
+        config: Config,
+        runtime: Arc<Runtime>,
+        key_managers: KeyManagers,
+    ) -> Self {
+        Self {
+            file,
+            runtime,
+            current: Mutex::new(config),
+            key_managers: watch::Sender::new(key_managers),
+        }
+    }
+
+    /// The key managers that are open.
+    pub fn key_managers(&self) -> watch::Receiver<KeyManagers> {
+        self.key_managers.subscribe()
+    }
+
+    /// Reads everything again and takes it up. Waits for the disk.
+    ///
+    /// # Errors
+    /// [`ReloadError`]; then nothing has changed.
+    pub fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = Config::load(&self.file)?;
+        let key_managers = self.key_managers.borrow().clone().with(&config)?;
+        let snapshot = key_managers.snapshot(&config)?;
+        self.runtime.replace(snapshot);
+        self.key_managers.send_replace(key_managers);
+        let reloaded = Reloaded {
+            restart_needed: restart_needed(&current, &config),
+            warnings: config.warnings.clone(),
+        };
+        *current = config;
+        Ok(reloaded)
+    }
+
+    /// Whether a file that the configuration names holds something else than it did when it was read.
+    ///
+    /// By content, since a mounted secret is another file behind the same link. The configuration itself, which comes
+    /// first, is left out: people edit it, and say when they are done.
+    fn files_changed(&self) -> bool {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.sources.iter().skip(1).any(|s| s.changed())
+    }
+
+    /// Reloads, and logs what came of it.
+    ///
+    /// # Errors
+    /// What the reload failed with, as text.
+    pub fn reload_and_log(&self) -> Result<Reloaded, String> {
+        match self.reload() {
+            Ok(reloaded) => {
+                tracing::info!(config = %self.file.display(), "reloaded");
+                for warning in &reloaded.warnings {
+                    tracing::warn!("{warning}");
+                }
+                if !reloaded.restart_needed.is_empty() {
+                    let fields = reloaded.restart_needed.join(", ");
+                    tracing::warn!("changed, but only a restart takes it up: {fields}");
+                }
+                Ok(reloaded)
+            }
+            Err(error) => {
+                tracing::error!("not reloaded, everything stays as it was: {error}");
+                Err(error.to_string())
+            }
+        }
+    }
+
+    /// Looks at the files again and again, and reloads when one has changed. Ends when it is dropped.
+    pub async fn poll(self: Arc<Self>, interval: Duration) {
+        let mut last_error = None;
+        loop {
+            sleep(interval).await;
+            let this = Arc::clone(&self);
+            let already = last_error.take();
+            let look = move || {
+                if !this.files_changed() {
+                    return None;
+                }
+                match this.reload() {
+                    Ok(_) => {
+                        tracing::info!("files have changed: reloaded");
+                        None
+                    }
+                    Err(error) => {
+                        let error = error.to_string();
+                        if already.as_ref() != Some(&error) {
+                            tracing::error!(
+                                "files have changed, but everything stays as it was: {error}"
+                            );
+                        }
+                        Some(error)
+                    }
+                }
+            };
+            // The disk is waited for on a thread that may block.
+            match tokio::task::spawn_blocking(look).await {
+                Ok(error) => last_error = error,
+                Err(error) => tracing::error!(%error, "the files could not be looked at"),
+            }
+        }
+    }
+}
+
+/// What a reload did.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// Fields that have changed but are read at the start alone.
+    pub restart_needed: Vec<&'static str>,
+    /// What is allowed, but hardly wanted.
+    pub warnings: Vec<String>,
+}
+
+impl Reloaded {
+    /// For the person who asked for the reload.
+    pub fn into_texts(self) -> Vec<String> {
+        let restart = self
+            .restart_needed
+            .iter()
+            .map(|field| format!("{field} has changed, but only a restart takes it up"));
+        self.warnings.into_iter().chain(restart).collect()
+    }
+}
+
+fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
+    [
+        ("listen", old.listen != new.listen),
+        ("health_listen", old.health_listen != new.health_listen),
+        (
+            "limits.max_connections",
+            old.limits.max_connections != new.limits.max_connections,
+        ),
+        ("drain", old.drain != new.drain),
+        ("log", old.log != new.log),
+        (
+            "health.probe_interval",
+            old.health.probe_interval != new.health.probe_interval,
+        ),
+        (
+            "reload.poll_interval",
+            old.poll_interval != new.poll_interval,
+        ),
+    ]
+    .into_iter()
+    .filter_map(|(name, changed)| changed.then_some(name))
+    .collect()
+}
+
+/// Why a configuration is not taken up.
+#[derive(Debug)]
+pub enum ReloadError {
+    /// It has problems.
+    Config(ConfigError),
+    /// It cannot be put to work.
+    Assemble(AssembleError),
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => write!(f, "{error}"),
+            Self::Assemble(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for ReloadError {}
+
+impl From<ConfigError> for ReloadError {
+    fn from(e: ConfigError) -> Self {
+        Self::Config(e)
+    }
+}
+
+impl From<AssembleError> for ReloadError {
+    fn from(e: AssembleError) -> Self {
+        Self::Assemble(e)
+    }
+}
