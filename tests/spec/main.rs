@@ -11,6 +11,7 @@ mod health;
 mod limits;
 mod logging;
 mod operations;
+mod program;
 mod tls_foreign_clients;
 mod tls_matrix;
 mod transport;
