@@ -213,8 +213,33 @@ fn hangup_reloads_and_a_wrong_configuration_changes_nothing() {
             .status,
         200
     );
+    // The command says what came of it.
+    let mut reload = Command::new(binaries::xks_proxy());
+    reload
+        .args(["reload", "--config"])
+        .arg(served.path("served.toml"));
+    let (status, output, _) = run(&mut reload, LIMIT);
+    assert!(status.success() && output.starts_with("reloaded\n"), "{output}");
+    let text = std::fs::read_to_string(served.path("served.toml")).unwrap();
+    let text = text.replace("delay = \"0s\"", "delay = \"1s\"");
+    std::fs::write(served.path("served.toml"), text).unwrap();
+    let (status, output, _) = run(&mut reload, LIMIT);
+    assert!(
+        status.success() && output.contains("drain has changed"),
+        "{output}"
+    );
+    served.install(&certificates::path("server-rsa.crt.pem"), "chain.pem");
+    let (status, _, errors) = run(&mut reload, LIMIT);
+    assert_eq!(status.code(), Some(1));
+    assert!(
+        errors.contains("served.toml") && errors.contains("tls"),
+        "{errors}"
+    );
     served.process.terminate();
     assert!(served.process.wait(LIMIT).success());
+    let (status, _, errors) = run(&mut reload, LIMIT);
+    assert_eq!(status.code(), Some(1));
+    assert!(errors.contains("no server is running"), "{errors}");
 }
 
 #[test]
