@@ -4,10 +4,19 @@
 //!
 //! The story is told by `boto3_scenario.py`; this side owns the processes and answers its questions.
 
+mod pasted;
 mod scenario;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use harness::backend;
 use scenario::Scenario;
+
+/// Tests of this program run one at a time: a proxy has 250 ms for an answer, whatever else the machine does.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 #[test]
 fn boto3_sees_what_a_disconnect_breaks_and_what_goes_on_working() {
@@ -15,6 +24,7 @@ fn boto3_sees_what_a_disconnect_breaks_and_what_goes_on_working() {
         Ok(python) => python,
         Err(reason) => return backend::missing("boto3 end to end", &reason),
     };
+    let _alone = alone();
     let mut scenario = Scenario::start();
     if let Err(report) = scenario.run(&python, "tests/e2e/boto3_scenario.py") {
         panic!("{report}\n{}", scenario.server_outputs());

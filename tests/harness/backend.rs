@@ -39,3 +39,16 @@ pub fn python_with(modules: &[&str]) -> Result<PathBuf, String> {
         Err(error) => Err(format!("{}: {error}", python.display())),
     }
 }
+
+/// The AWS CLI: `XKS_TEST_AWS`, else `aws`.
+///
+/// # Errors
+/// What happened instead.
+pub fn aws_cli() -> Result<PathBuf, String> {
+    let aws: PathBuf = std::env::var_os("XKS_TEST_AWS").map_or_else(|| "aws".into(), Into::into);
+    match Command::new(&aws).arg("--version").output() {
+        Ok(output) if output.status.success() => Ok(aws),
+        Ok(output) => Err(format!("{}: {}", aws.display(), output.status)),
+        Err(error) => Err(format!("{}: {error}", aws.display())),
+    }
+}
