@@ -94,24 +94,23 @@ impl Call<'_> {
             progress.reused();
             let before = connection.bytes_written();
             match self.send(&mut connection).await {
-                Ok(answer) => return self.finish(connection, answer).await,
                 // The proxy had closed the connection: nothing was sent, so this is no retry.
-                Err(SendError::Error(_)) if connection.bytes_written() == before => {}
-                Err(error) => return Err(self.failure(error)),
+                Err(SendError::Http(_)) if connection.bytes_written() == before => {}
+                sent => return self.finish(connection, sent).await,
             }
         }
-        let mut connection = self.started.dial(&self.target.host, progress).await?;
-        match self.send(&mut connection).await {
-            Ok(answer) => self.finish(connection, answer).await,
-            Err(error) => Err(self.failure(error)),
-        }
+        self.started.permitted()?;
+        let host = &self.target.host;
+        let mut connection = self.started.dial(host, progress).await?;
+        let sent = self.send(&mut connection).await;
+        self.finish(connection, sent).await
     }
 
     async fn send(&self, connection: &mut Connection) -> Result<Response<Incoming>, SendError> {
         let request = self.signed().map_err(|BadRequest| SendError::Unsignable)?;
         self.started.permitted().map_err(SendError::NotPermitted)?;
         let sent = connection.sender.try_send_request(request).await;
-        sent.map_err(|error| SendError::Error(error.into_error()))
+        sent.map_err(|error| SendError::Http(error.into_error()))
     }
 
     fn signed(&self) -> Result<Request<Full<Bytes>>, BadRequest> {
@@ -131,14 +130,23 @@ impl Call<'_> {
     async fn finish(
         &self,
         connection: Connection,
-        answer: Response<Incoming>,
+        sent: Result<Response<Incoming>, SendError>,
     ) -> Result<Zeroizing<Vec<u8>>, ProxyFailure> {
+        let answer = match sent {
+            Ok(answer) => answer,
+            Err(SendError::NotPermitted(failure)) => {
+                // The proxy may still have the handshake to read: a reset would leave open when it does.
+                connection.retire();
+                return Err(failure);
+            }
+            Err(error) => return Err(self.failure(error)),
+        };
         let status = answer.status();
         let mut body = Limited::new(answer.into_body(), MAX_ANSWER);
         let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| match error.downcast::<hyper::Error>() {
-                Ok(error) => self.failure(SendError::Error(*error)),
+                Ok(error) => self.failure(SendError::Http(*error)),
                 Err(_) => self.malformed("the answer is longer than any that is allowed", status),
             })?;
             if let Ok(data) = frame.into_data() {
@@ -199,7 +207,7 @@ impl Call<'_> {
             SendError::Unsignable => {
                 return ProxyFailure::Malformed("the request cannot be signed");
             }
-            SendError::Error(error) => error,
+            SendError::Http(error) => error,
         };
         tracing::warn!(
             host = &*self.target.host,
@@ -223,7 +231,7 @@ impl Call<'_> {
 enum SendError {
     NotPermitted(ProxyFailure),
     Unsignable,
-    Error(hyper::Error),
+    Http(hyper::Error),
 }
 
 /// The error and what led to it, for the log.

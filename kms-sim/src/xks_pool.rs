@@ -304,7 +304,8 @@ impl Connection {
         self.written.load(Ordering::Acquire)
     }
 
-    fn retire(self) {
+    /// Closes it properly.
+    pub(crate) fn retire(self) {
         // The task may have ended by itself.
         let _ = self.end.send(());
     }

@@ -1316,3 +1316,82 @@ async fn the_proxy_says_whose_key_it_is_and_its_message_is_for_the_log_alone() {
         );
     }
 }
+
+/// Random commands from many clients at once, in rounds; after each round a disconnect must end in silence, and a connect
+/// in a store that works.
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_clients_do_at_once_a_disconnect_ends_in_silence() {
+    for transition in [0, 3] {
+        let config = Config {
+            transition: Duration::from_millis(transition),
+            health_interval: Duration::from_millis(5),
+            ..Config::default()
+        };
+        let rig = Rig::new(config);
+        let store = rig.connected().await;
+        let key = rig.key_in(&store).await;
+        for round in 0..8_u64 {
+            let mut clients = tokio::task::JoinSet::new();
+            for client in 0..6 {
+                let simulator = Arc::clone(&rig.simulator);
+                let (store, key) = (store.clone(), key.clone());
+                clients.spawn(async move {
+                    // xorshift64: the same commands in every run, in schedules that differ.
+                    let mut random = 0x9e37_79b9_7f4a_7c15 ^ (round * 6 + client + 1);
+                    for _ in 0..25 {
+                        random ^= random << 13;
+                        random ^= random >> 7;
+                        random ^= random << 17;
+                        let (operation, input) = match random % 8 {
+                            0 | 1 => ("ConnectCustomKeyStore", id(&store)),
+                            2 => ("DisconnectCustomKeyStore", id(&store)),
+                            3 => (
+                                "UpdateCustomKeyStore",
+                                with(
+                                    id(&store),
+                                    json!({"XksProxyAuthenticationCredential": credential()}),
+                                ),
+                            ),
+                            4 => ("DeleteCustomKeyStore", id(&store)),
+                            _ => ("Encrypt", encrypt_input(&key)),
+                        };
+                        if let Err((exception, message)) = call(&simulator, operation, input).await
+                        {
+                            let expected = match operation {
+                                "Encrypt" => {
+                                    exception == INVALID && message.contains("not connected")
+                                }
+                                "DeleteCustomKeyStore" => {
+                                    exception == "CustomKeyStoreHasCMKsException"
+                                        || exception == "CustomKeyStoreInvalidStateException"
+                                }
+                                _ => exception == "CustomKeyStoreInvalidStateException",
+                            };
+                            assert!(expected, "{operation}: {exception}: {message}");
+                        } else {
+                            assert_ne!(operation, "DeleteCustomKeyStore", "it has a key");
+                        }
+                    }
+                });
+            }
+            clients.join_all().await;
+            for _ in 0..1000 {
+                // Refused while another disconnect is not over, or there is nothing to disconnect.
+                let outcome = rig.call("DisconnectCustomKeyStore", id(&store)).await;
+                if outcome.is_ok() || rig.state(&store).await == "DISCONNECTED" {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            rig.reaches(&store, "DISCONNECTED").await;
+            let (bytes, accepted) = (rig.proxy.bytes(), rig.proxy.accepted());
+            tokio::time::sleep(Duration::from_millis(40)).await;
+            assert_eq!(rig.state(&store).await, "DISCONNECTED", "round {round}");
+            assert_eq!((rig.proxy.bytes(), rig.proxy.accepted()), (bytes, accepted));
+            assert_eq!(rig.proxy.open(), 0, "round {round}");
+            rig.ok("ConnectCustomKeyStore", id(&store)).await;
+            rig.reaches(&store, "CONNECTED").await;
+            rig.ok("Encrypt", encrypt_input(&key)).await;
+        }
+    }
+}
