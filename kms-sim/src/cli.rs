@@ -8,12 +8,13 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
-use kms_sim::{Config, Resolve};
+use kms_sim::{Config, Listeners, Resolve};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::ctl::{self, CtlArgs};
 use crate::demo::{self, DemoArgs};
 use crate::trust;
 
@@ -28,9 +29,12 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serves the KMS API until SIGTERM or Ctrl-C.
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Starts an XKS proxy and a simulator, tells the story of a disconnect, and stays up for your own calls.
     Demo(DemoArgs),
+    /// Makes a running simulator misbehave on purpose: faults, time, state.
+    #[command(after_help = ctl::EXAMPLES)]
+    Ctl(CtlArgs),
     /// Prints a completion script for a shell.
     Completions {
         /// The shell.
@@ -87,6 +91,19 @@ struct ServeArgs {
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     client_key: Option<PathBuf>,
 
+    /// Where the control API listens, for `kms-sim ctl`: faults, time and state on demand. Off without it.
+    #[arg(long, value_name = "IP:PORT")]
+    control: Option<SocketAddr>,
+
+    /// Lets the control API listen on an address that other machines reach; whoever reaches it can do anything.
+    #[arg(long, requires = "control")]
+    control_remote: bool,
+
+    /// Another name that the control API answers to, beside localhost and addresses; a service's name in a
+    /// container network, for example. May be repeated.
+    #[arg(long, value_name = "NAME", requires = "control")]
+    control_host: Vec<String>,
+
     /// What to log, to standard error: error, warn, info, debug, or a filter like kms_sim=debug,warn.
     #[arg(
         long,
@@ -110,8 +127,9 @@ enum LogFormat {
 /// Runs what the command line says.
 pub(crate) fn run() -> ExitCode {
     let result = match Cli::parse().command {
-        Command::Serve(arguments) => serve(arguments),
+        Command::Serve(arguments) => serve(*arguments),
         Command::Demo(arguments) => demo::run(arguments),
+        Command::Ctl(arguments) => ctl::run(arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "kms-sim", &mut io::stdout());
             Ok(())
@@ -128,6 +146,16 @@ pub(crate) fn run() -> ExitCode {
 }
 
 fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
+    if let Some(address) = arguments.control
+        && !address.ip().is_loopback()
+        && !arguments.control_remote
+    {
+        return Err(format!(
+            "--control {address}: other machines could reach it, and whoever does can do anything with the \
+             simulator. Use a loopback address such as 127.0.0.1:4600, or say --control-remote as well."
+        )
+        .into());
+    }
     start_log(&arguments.log, arguments.log_format)?;
     let identity = |certificate: Option<PathBuf>, key: Option<PathBuf>| certificate.zip(key);
     let config = Config {
@@ -143,31 +171,45 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
         tls: identity(arguments.tls_cert, arguments.tls_key)
             .map(|(certificate, key)| trust::server_identity(&certificate, &key))
             .transpose()?,
+        control_hosts: arguments.control_host,
         ..Config::default()
     };
     Runtime::new()?.block_on(async {
-        let listener = TcpListener::bind(arguments.listen).await.map_err(|error| {
-            format!(
-                "cannot listen on {}: {error}. Another program may have the port; choose one with \
-                 --listen, port 0 for any that is free.",
-                arguments.listen
-            )
-        })?;
+        let api = listen(arguments.listen, "--listen").await?;
+        let control = match arguments.control {
+            Some(address) => Some(listen(address, "--control").await?),
+            None => None,
+        };
         let stop = stop_signal()?;
         let scheme = if config.tls.is_some() {
             "https"
         } else {
             "http"
         };
-        let address = listener.local_addr()?;
+        let address = api.local_addr()?;
         // Serving matters more than a reader of this line.
         let _ = writeln!(
             io::stdout(),
             "kms-sim listens on {scheme}://{address} (Region {})",
             config.region
         );
-        kms_sim::serve(listener, config, stop).await?;
+        if let Some(control) = &control {
+            println!(
+                "kms-sim's control API listens on http://{}",
+                control.local_addr()?
+            );
+        }
+        kms_sim::serve(Listeners { api, control }, config, stop).await?;
         Ok(())
+    })
+}
+
+async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener, String> {
+    TcpListener::bind(address).await.map_err(|error| {
+        format!(
+            "cannot listen on {address}: {error}. Another program may have the port; choose one with {option}, port \
+             0 for any that is free."
+        )
     })
 }
 

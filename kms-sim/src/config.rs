@@ -35,6 +35,8 @@ pub struct Config {
     pub vpc_endpoint_services: VpcEndpointServices,
     /// HTTPS instead of HTTP.
     pub tls: Option<ServerTls>,
+    /// Names, beside `localhost` and addresses, under which the control API may be called.
+    pub control_hosts: Vec<String>,
 }
 
 impl Default for Config {
@@ -51,6 +53,7 @@ impl Default for Config {
             cloud_hsm: CloudHsm::default(),
             vpc_endpoint_services: VpcEndpointServices::default(),
             tls: None,
+            control_hosts: Vec::new(),
         }
     }
 }

@@ -144,6 +144,14 @@ impl Connector {
         })
     }
 
+    /// Ends at once what a store that is forgotten has left; returns when every connection is closed.
+    pub(crate) async fn end(&self, remains: Remains) {
+        for pool in remains.pools() {
+            pool.abort();
+            pool.connections_closed().await;
+        }
+    }
+
     /// A client without any connection.
     fn client(&self, target: Target) -> XksClient {
         XksClient::new(Arc::clone(&self.dialer), target)

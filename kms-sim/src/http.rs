@@ -14,6 +14,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::api::KmsError;
+use crate::control::same_origin;
 use crate::credentials;
 use crate::dispatch::{Body, dispatch};
 use crate::operation::Operation;
@@ -26,6 +27,7 @@ pub(crate) async fn answer(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     Ok(match (request.method(), request.uri().path()) {
         (&Method::POST, "/") => operation(&simulator, request).await,
+        (&Method::POST, "/moto-api/reset") => reset(&simulator, &request).await,
         (&Method::GET | &Method::HEAD, "/health") => {
             let body = Full::from(&br#"{"status":"ok"}"#[..]);
             response(StatusCode::OK, "application/json", body)
@@ -33,11 +35,22 @@ pub(crate) async fn answer(
         _ => {
             let error = KmsError::new(
                 "UnknownOperationException",
-                "kms-sim answers POST / with an X-Amz-Target header, and GET /health.",
+                "kms-sim answers POST / with an X-Amz-Target header, GET /health, and POST /moto-api/reset.",
             );
             error_response(StatusCode::NOT_FOUND, &error)
         }
     })
+}
+
+/// Forgets everything, for test suites that know another emulator; no web page can ask for it.
+async fn reset(simulator: &Simulator, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if let Err(error) = same_origin(request.headers()) {
+        let error = KmsError::new("AccessDeniedException", error.message().to_owned());
+        return error_response(StatusCode::FORBIDDEN, &error);
+    }
+    simulator.reset().await;
+    let body = Full::from(&br#"{"status": "ok"}"#[..]);
+    response(StatusCode::OK, "application/json", body)
 }
 
 async fn operation(simulator: &Simulator, request: Request<Incoming>) -> Response<Full<Bytes>> {

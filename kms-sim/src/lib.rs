@@ -10,6 +10,7 @@ pub mod cloudhsm;
 mod config;
 mod connection;
 mod connector;
+mod control;
 mod credentials;
 #[cfg(test)]
 mod crypto_tests;
@@ -47,6 +48,6 @@ mod xks_tls;
 pub use clock::Clock;
 pub use config::{Config, Resolve, ServerTls};
 pub use resolve::InvalidResolve;
-pub use server::serve;
+pub use server::{Listeners, serve};
 pub use visibility::Visibility;
 pub use xks_tls::ClientCertificate;

@@ -1,6 +1,7 @@
 //! The program `kms-sim`.
 
 mod cli;
+mod ctl;
 mod demo;
 mod trust;
 

@@ -1,11 +1,16 @@
 //! The listener: accepts connections, bounds what each may cost, and ends them.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -17,18 +22,36 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Config, ServerTls};
+use crate::control;
 use crate::http::answer;
 use crate::simulator::Simulator;
 
-/// Serves the KMS API on `listener` until `shutdown` completes and the requests in flight have ended.
+/// Where a simulator listens.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For the KMS API.
+    pub api: TcpListener,
+    /// For the control API, which can do anything with the simulator: keep it to this machine.
+    pub control: Option<TcpListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(api: TcpListener) -> Self {
+        Self { api, control: None }
+    }
+}
+
+/// Serves the KMS API, and the control API if it has a listener, until `shutdown` completes and the requests in flight
+/// have ended.
 ///
 /// # Errors
 /// A certificate and key that do not fit together, or authorities that cannot be read.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: impl Into<Listeners>,
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    let Listeners { api, control } = listeners.into();
     let tls = config.tls.as_ref().map(acceptor).transpose()?;
     let simulator = Simulator::new(Arc::new(config)).map_err(|error| {
         io::Error::new(
@@ -38,15 +61,44 @@ pub async fn serve(
     })?;
     let simulator = Arc::new(simulator);
     let (stop, stopped) = watch::channel(());
+    let controlled = Arc::clone(&simulator);
+    let answer_api = move |request| answer(Arc::clone(&simulator), request);
+    let answer_control = move |request| control::answer(Arc::clone(&controlled), request);
+    let serve_control = async {
+        if let Some(listener) = control {
+            accept(listener, None, answer_control, stopped.clone()).await;
+        }
+    };
+    tokio::join!(
+        async {
+            shutdown.await;
+            // Nobody may be left to hear it.
+            let _ = stop.send(());
+        },
+        accept(api, tls, answer_api, stopped.clone()),
+        serve_control,
+    );
+    Ok(())
+}
+
+/// Accepts connections until it is told to stop and those in flight have ended.
+async fn accept<A, F>(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    answer: A,
+    mut stopped: watch::Receiver<()>,
+) where
+    A: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+    F: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
+{
     let mut connections = JoinSet::new();
-    let mut shutdown = pin!(shutdown);
+    let stop = stopped.clone();
     loop {
         tokio::select! {
-            () = &mut shutdown => break,
+            _ = stopped.changed() => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    let simulator = Arc::clone(&simulator);
-                    connections.spawn(connection(stream, tls.clone(), simulator, stopped.clone()));
+                    connections.spawn(connection(stream, tls.clone(), answer.clone(), stop.clone()));
                 }
                 // Out of descriptors, or the peer is gone already: neither ends the server.
                 Err(error) => {
@@ -58,47 +110,48 @@ pub async fn serve(
         }
     }
     drop(listener);
-    drop(stopped);
-    // Nobody may be left to hear it.
-    let _ = stop.send(());
     let all_ended = async { while connections.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN, all_ended).await.is_err() {
         connections.shutdown().await;
     }
-    Ok(())
 }
 
-async fn connection(
+async fn connection<A, F>(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
-    simulator: Arc<Simulator>,
+    answer: A,
     stopped: watch::Receiver<()>,
-) {
+) where
+    A: Fn(Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
+{
     // Answers are small and written at once: waiting for more of them only adds delay.
     let _ = stream.set_nodelay(true);
     match tls {
-        None => exchange(stream, simulator, stopped).await,
+        None => exchange(stream, answer, stopped).await,
         Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => exchange(stream, simulator, stopped).await,
+            Ok(Ok(stream)) => exchange(stream, answer, stopped).await,
             Ok(Err(error)) => tracing::debug!(%error, "no TLS connection"),
             Err(_) => tracing::debug!("the TLS handshake took too long"),
         },
     }
 }
 
-async fn exchange(
+async fn exchange<A, F>(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-    simulator: Arc<Simulator>,
+    answer: A,
     mut stopped: watch::Receiver<()>,
-) {
+) where
+    A: Fn(Request<Incoming>) -> F + Send + 'static,
+    F: Future<Output = Result<Response<Full<Bytes>>, Infallible>> + Send + 'static,
+{
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE);
     builder.http2().timer(TokioTimer::new());
-    let service = service_fn(move |request| answer(Arc::clone(&simulator), request));
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service_fn(answer)));
     let result = tokio::select! {
         result = connection.as_mut() => result,
         _ = stopped.changed() => {

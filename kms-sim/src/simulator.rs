@@ -94,6 +94,31 @@ impl Simulator {
         Arc::clone(&region)
     }
 
+    /// Forgets everything: as if just started. Returns when no connection to a proxy is left.
+    ///
+    /// Requests that are under way end with the state that they began with, which nobody sees any more.
+    pub(crate) async fn reset(&self) {
+        let mut regions = Vec::new();
+        self.regions.retain(|_, region| {
+            regions.push(Arc::clone(region));
+            false
+        });
+        self.clock.reset();
+        for region in regions {
+            let stores = std::mem::take(&mut *region.lock()).stores;
+            for remains in stores.into_remains() {
+                self.connector.end(remains).await;
+            }
+        }
+        self.config.cloud_hsm.reset();
+        self.config.vpc_endpoint_services.reset();
+    }
+
+    /// The simulator's time.
+    pub(crate) const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// What the simulator was started with.
     pub(crate) const fn config(&self) -> &Arc<Config> {
         &self.config

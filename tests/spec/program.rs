@@ -219,7 +219,10 @@ fn hangup_reloads_and_a_wrong_configuration_changes_nothing() {
         .args(["reload", "--config"])
         .arg(served.path("served.toml"));
     let (status, output, _) = run(&mut reload, LIMIT);
-    assert!(status.success() && output.starts_with("reloaded\n"), "{output}");
+    assert!(
+        status.success() && output.starts_with("reloaded\n"),
+        "{output}"
+    );
     let text = std::fs::read_to_string(served.path("served.toml")).unwrap();
     let text = text.replace("delay = \"0s\"", "delay = \"1s\"");
     std::fs::write(served.path("served.toml"), text).unwrap();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use super::{Backing, CloudHsmCluster, CustomKeyStore, CustomKeyStoreId, XksProxy};
+use super::{Backing, CloudHsmCluster, CustomKeyStore, CustomKeyStoreId, Remains, XksProxy};
 use crate::api::KmsError;
 use crate::cloudhsm::{ClusterCertificate, ClusterId};
 use crate::connection::ConnectionState;
@@ -154,6 +154,13 @@ impl CustomKeyStores {
         let store = CustomKeyStore::new(id.clone(), name, backing, endpoint, now);
         self.0.insert(id.as_str().to_owned(), store);
         Ok(id)
+    }
+
+    /// Forgets every store; what each leaves is to be ended.
+    pub(crate) fn into_remains(self) -> impl Iterator<Item = Remains> {
+        self.0
+            .into_values()
+            .filter_map(|mut store| store.disconnect().ok())
     }
 
     /// Forgets a store.

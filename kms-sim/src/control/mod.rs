@@ -1,0 +1,167 @@
+//! The control API: faults, time and state on demand, as JSON over HTTP on a port of its own.
+//!
+//! It is no part of KMS. `kms-sim/docs/control.md` describes it; `kms-sim ctl` speaks it.
+
+mod clock;
+mod duration;
+mod error;
+mod guard;
+mod request;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+use zeroize::Zeroizing;
+
+pub(crate) use error::ControlError;
+pub(crate) use guard::same_origin;
+
+use crate::simulator::Simulator;
+use request::{Answer, ControlRequest};
+
+/// Answers one HTTP request of the control API.
+pub(crate) async fn answer(
+    simulator: Arc<Simulator>,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let answer = async {
+        guard::known_host(&head.headers, &simulator.config().control_hosts)?;
+        same_origin(&head.headers)?;
+        let path = head.uri.path();
+        let path = path.strip_prefix(ROOT).ok_or_else(unknown_path)?;
+        let path: Vec<&str> = match path {
+            "" => Vec::new(),
+            path => path
+                .strip_prefix('/')
+                .ok_or_else(unknown_path)?
+                .split('/')
+                .collect(),
+        };
+        let body = read(body, &head.headers, SMALL_BODY).await?;
+        let (resource, rest) = match &*path {
+            [] => (None, &[][..]),
+            [resource, rest @ ..] => (Some(*resource), rest),
+        };
+        let request = ControlRequest::new(&head.method, rest, head.uri.query(), &body)?;
+        route(&simulator, resource, &request).await
+    }
+    .await;
+    if head.method != http::Method::GET {
+        tracing::info!(
+            method = head.method.as_str(),
+            path = head.uri.path(),
+            error = answer.as_ref().err().map(|error| &*error.message),
+            "control request"
+        );
+    }
+    Ok(response(answer))
+}
+
+async fn route(
+    simulator: &Arc<Simulator>,
+    resource: Option<&str>,
+    request: &ControlRequest<'_>,
+) -> Answer {
+    if resource.is_none_or(|resource| !QUERIED.contains(&resource)) {
+        request.query(&[])?;
+    }
+    match resource {
+        None => overview(request),
+        Some("clock") => clock::answer(simulator.clock(), request),
+        Some("reset") => reset(simulator, request).await,
+        Some(_) => Err(unknown_path()),
+    }
+}
+
+/// What there is.
+fn overview(request: &ControlRequest<'_>) -> Answer {
+    match *request.method {
+        http::Method::GET => Ok(json!({
+            "Server": concat!("kms-sim ", env!("CARGO_PKG_VERSION")),
+            "Resources": RESOURCES,
+        })),
+        _ => Err(ControlError::method("GET")),
+    }
+}
+
+async fn reset(simulator: &Simulator, request: &ControlRequest<'_>) -> Answer {
+    match (request.path, request.method) {
+        ([], &http::Method::POST) => {
+            request.no_input()?;
+            simulator.reset().await;
+            Ok(json!({}))
+        }
+        ([], _) => Err(ControlError::method("POST")),
+        _ => Err(unknown_path()),
+    }
+}
+
+fn unknown_path() -> ControlError {
+    ControlError::not_found(
+        "There is nothing at this path; GET /control/v1 lists what there is, kms-sim/docs/control.md explains it.",
+    )
+}
+
+async fn read(
+    body: Incoming,
+    headers: &HeaderMap,
+    limit: usize,
+) -> Result<Zeroizing<Vec<u8>>, ControlError> {
+    let limited = Limited::new(body, limit).collect();
+    let body = match tokio::time::timeout(BODY_DEADLINE, limited).await {
+        Ok(Ok(body)) => Zeroizing::new(body.to_bytes().to_vec()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            return Err(ControlError::too_large(limit));
+        }
+        Ok(Err(_)) => return Err(ControlError::invalid("The body ended early.")),
+        Err(_) => return Err(ControlError::timeout()),
+    };
+    // A form of a web page cannot say so.
+    let is_json = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json"));
+    match body.is_empty() || is_json {
+        true => Ok(body),
+        false => Err(ControlError::media_type()),
+    }
+}
+
+fn response(answer: Answer) -> Response<Full<Bytes>> {
+    let (status, allow, body) = match answer {
+        Ok(body) => (StatusCode::OK, None, body),
+        Err(error) => (
+            error.status,
+            error.allow,
+            json!({"Error": error.error, "Message": error.message}),
+        ),
+    };
+    let mut response = Response::new(Full::from(line(&body)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(allow) = allow {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+    }
+    response
+}
+
+fn line(body: &Value) -> String {
+    format!("{body}\n")
+}
+
+const ROOT: &str = "/control/v1";
+const RESOURCES: [&str; 2] = ["/control/v1/clock", "/control/v1/reset"];
+/// Resources that read a query.
+const QUERIED: [&str; 0] = [];
+const SMALL_BODY: usize = 64 * 1024;
+const BODY_DEADLINE: Duration = Duration::from_secs(30);

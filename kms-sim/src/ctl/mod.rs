@@ -1,0 +1,80 @@
+//! `kms-sim ctl`: the control API of a running simulator, from a shell.
+
+mod client;
+mod clock;
+mod render;
+
+use std::error::Error;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use tokio::runtime;
+
+use client::{Call, ControlUrl};
+
+/// Arguments of `kms-sim ctl`.
+#[derive(Args, Debug)]
+pub(crate) struct CtlArgs {
+    /// Where the simulator's control API is, as `serve --control` was told.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "KMS_SIM_CONTROL",
+        default_value = "http://127.0.0.1:4600"
+    )]
+    control: ControlUrl,
+
+    /// Prints the answer as JSON.
+    #[arg(long, global = true)]
+    json: bool,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The simulator's time: deletion windows and rotations fall due by it.
+    #[command(after_help = clock::EXAMPLES)]
+    Clock(clock::ClockArgs),
+    /// Forgets everything: keys, stores, faults; as if just started.
+    Reset,
+}
+
+impl Command {
+    fn call(self) -> Call {
+        match self {
+            Self::Clock(arguments) => arguments.call(),
+            Self::Reset => Call::post("/reset", json!({})),
+        }
+    }
+}
+
+/// Asks the simulator and prints its answer.
+pub(crate) fn run(arguments: CtlArgs) -> Result<(), Box<dyn Error>> {
+    let call = arguments.command.call();
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let answer = runtime.block_on(client::send(&arguments.control, call))?;
+    match arguments.json {
+        true => println!("{answer}"),
+        false => print!("{}", render::render(&answer)),
+    }
+    Ok(())
+}
+
+/// Of `kms-sim ctl` itself.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  Start a simulator that can be controlled:
+    kms-sim serve --control 127.0.0.1:4600
+
+  Let eight days pass, so that a scheduled deletion happens:
+    kms-sim ctl clock advance 8d
+
+  Begin again with nothing:
+    kms-sim ctl reset
+
+Each command explains itself: kms-sim ctl clock --help";

@@ -1,0 +1,12 @@
+//! The control API over real sockets, and what it does to the KMS API.
+
+#![expect(
+    clippy::indexing_slicing,
+    reason = "an answer without the member that a test reads fails it"
+)]
+
+mod clock;
+mod ctl;
+mod guard;
+mod reset;
+mod simulator;
