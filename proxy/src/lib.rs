@@ -13,6 +13,7 @@
 //! | [`key_store`] | URI path prefixes with their credentials and keys |
 //! | [`key_manager`] | the seam to what holds the keys |
 //! | [`health`] | probes and what they found |
+//! | [`process_memory`] | memory out of core dumps, debuggers and swap |
 //! | [`request_log`] | one line per request |
 //!
 //! A request goes from `server` through `http`, `pipeline`, `authenticate` and `ops` to a key manager.
@@ -29,6 +30,7 @@ pub mod key_manager;
 pub mod key_store;
 mod ops;
 mod pipeline;
+pub mod process_memory;
 pub mod reload;
 pub mod request_log;
 pub mod runtime;

@@ -322,3 +322,31 @@ fn an_older_copy_of_the_store_starts_only_when_it_is_accepted() {
     succeed(&["init", "--accept-older-store", "--data-dir", &data]);
     assert_eq!(succeed(&list).trim(), "[]");
 }
+
+#[test]
+fn a_server_leaves_no_core_dump_and_says_what_it_cannot_protect() {
+    let mut running = Running::start();
+    let process = running.proxy.process();
+    let proc = |file: &str| fs::read_to_string(format!("/proc/{}/{file}", process.id())).unwrap();
+    let limits = proc("limits");
+    let fields = |name: &str| {
+        let line = limits
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap();
+        line.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(fields("Max core file size")[..2], ["0", "0"]);
+    let status = proc("status");
+    let locked = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmLck:"))
+        .unwrap();
+    let told = process.outputs().contains("memory is not locked");
+    match &*fields("Max locked memory")[0] {
+        "unlimited" => assert!(told || !locked.trim().starts_with("0 "), "{locked}"),
+        _ => assert!(told),
+    }
+}

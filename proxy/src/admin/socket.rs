@@ -108,7 +108,9 @@ async fn connection(mut stream: UnixStream, administration: Arc<Administration>,
         Ok(Received::Refused(refusal)) => Answer::Error(refusal),
         Ok(Received::Nothing) | Err(_) => return,
     };
-    let mut line = Zeroizing::new(serde_json::to_vec(&answer).expect("strings and numbers encode"));
+    // Long enough for any answer with a secret, so that no copy of it stays behind.
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_COMMAND_LEN));
+    serde_json::to_writer(&mut *line, &answer).expect("strings and numbers encode");
     line.push(b'\n');
     let _ = timeout(IO_DEADLINE, stream.write_all(&line)).await;
 }
@@ -134,6 +136,11 @@ fn carry_out(
     result
 }
 
+/// Root, who may do anything, and the user of this process, who may read its files.
+fn may_administer(peer: u32, own: u32) -> bool {
+    peer == 0 || peer == own
+}
+
 enum Received {
     Command(Command),
     Refused(Refusal),
@@ -142,7 +149,7 @@ enum Received {
 
 async fn receive(stream: &mut UnixStream) -> io::Result<Received> {
     let peer = stream.peer_cred()?.uid();
-    if peer != 0 && peer != rustix::process::geteuid().as_raw() {
+    if !may_administer(peer, rustix::process::geteuid().as_raw()) {
         tracing::warn!(peer, "another user tried the admin socket");
         return Ok(Received::Nothing);
     }
@@ -178,3 +185,14 @@ const MAX_CONNECTIONS: usize = 16;
 const IO_DEADLINE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const DRAIN: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::may_administer;
+
+    #[test]
+    fn root_and_the_own_user_administer_and_nobody_else() {
+        assert!(may_administer(0, 1000) && may_administer(1000, 1000) && may_administer(0, 0));
+        assert!(!may_administer(1001, 1000) && !may_administer(1000, 0));
+    }
+}

@@ -11,6 +11,7 @@ use super::{Failure, File};
 use crate::admin::{Client, Command, Reply};
 use crate::config::{Config, KeyConfig, KeyManagerConfig};
 use crate::key_manager::embedded::{Embedded, ListedKeys, RootKeySource, StoreError};
+use crate::process_memory;
 
 /// Which store a command is for.
 #[derive(Args, Debug)]
@@ -62,6 +63,8 @@ pub(super) struct Location {
 
 impl LocationArguments {
     pub(super) fn locate(self) -> Result<Location, Failure> {
+        // A command lives for a moment; what cannot be protected in it is the server's to tell.
+        process_memory::protect();
         match (self.place.data_dir, self.place.config) {
             (Some(data_dir), _) => Ok(Location {
                 root_key: self.root_key.source(&data_dir)?,

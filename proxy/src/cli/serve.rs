@@ -15,6 +15,7 @@ use super::{Failure, File, LogFormatArgument, telemetry};
 use crate::assemble::KeyManagers;
 use crate::config::Config;
 use crate::health;
+use crate::process_memory;
 use crate::reload::Reloader;
 use crate::runtime::Runtime;
 use crate::server::{self, Listeners};
@@ -53,6 +54,9 @@ pub(super) fn serve(
     let (log, _log_guard) = telemetry::start(&config.log)?;
     for warning in &config.warnings {
         tracing::warn!("{warning}");
+    }
+    for unprotected in process_memory::protect() {
+        tracing::warn!("{unprotected}");
     }
     let cannot_start = |e: &dyn std::error::Error| Failure::of("cannot start", e);
     let key_managers = KeyManagers::default()

@@ -267,3 +267,75 @@ pub struct InvalidUsages;
 
 const RECORD_FORMAT: u8 = 1;
 const VERSION_LEN: usize = 1 + 8 + 32;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn times() -> impl Strategy<Value = OffsetDateTime> {
+        (0_i64..4_000_000_000).prop_map(|s| OffsetDateTime::from_unix_timestamp(s).unwrap())
+    }
+
+    type Version = (bool, OffsetDateTime, [u8; 32]);
+
+    fn versions() -> impl Strategy<Value = Version> {
+        (any::<bool>(), times(), any::<[u8; 32]>())
+    }
+
+    fn version((usable, created, material): Version) -> VersionRecord {
+        VersionRecord {
+            state: if usable {
+                VersionState::Usable
+            } else {
+                VersionState::Retired
+            },
+            created,
+            material: Zeroizing::new(material),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_record_or_not(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Some(key) = KeyRecord::decode(&bytes) {
+                prop_assert_eq!(&**key.encode(), &*bytes);
+            }
+            if let Some(credential) = CredentialRecord::decode(&bytes) {
+                prop_assert_eq!(&**credential.encode(), &*bytes);
+            }
+        }
+
+        #[test]
+        fn a_key_record_is_read_as_it_was_written(
+            bits in 0_u8..4,
+            enabled in any::<bool>(),
+            created in times(),
+            current in versions(),
+            earlier in prop::collection::vec(versions(), 0..5),
+            cut in 1_usize..200,
+        ) {
+            let record = KeyRecord {
+                usages: Usages::from_bits(bits).unwrap(),
+                status: if enabled { KeyStatus::Enabled } else { KeyStatus::Disabled },
+                created,
+                earlier: earlier.into_iter().map(version).collect(),
+                current: version(current),
+            };
+            let bytes = record.encode();
+            let again = KeyRecord::decode(&bytes).unwrap();
+            prop_assert_eq!(again.encode(), bytes.clone());
+            prop_assert_eq!((again.usages, again.status), (record.usages, record.status));
+            prop_assert_eq!(again.created, record.created);
+            prop_assert_eq!(again.earlier.len(), record.earlier.len());
+            prop_assert_eq!(&again.current.material, &record.current.material);
+            // Whole versions may be missing at the end; the store's manifest notices that.
+            let short = &bytes[..bytes.len().saturating_sub(cut)];
+            if let Some(shorter) = KeyRecord::decode(short) {
+                prop_assert_eq!(cut % VERSION_LEN, 0);
+                prop_assert!(shorter.earlier.len() < record.earlier.len());
+            }
+        }
+    }
+}

@@ -2,7 +2,8 @@
 //!
 //! It is written after each commit. A crash between the two leaves the store one generation ahead, which is fine: the
 //! store must be at the file's generation or later. It is written before the store is created, with generation 0, so
-//! that a store that vanished is told from one that never was.
+//! that a store that vanished is told from one that never was. Whoever replaces both files by older ones goes unnoticed:
+//! only something outside of the machine could tell.
 
 use std::io;
 use std::path::Path;

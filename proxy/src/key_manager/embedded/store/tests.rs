@@ -444,3 +444,18 @@ fn a_root_key_file_that_others_may_read_or_of_another_length_is_refused() {
         StoreError::RootKey(RootKeyError::Missing { .. })
     ));
 }
+
+#[test]
+fn a_root_key_of_another_user_is_refused() {
+    let folder = Folder::with_keys(0);
+    let path = if rustix::process::geteuid().is_root() {
+        let path = folder.file("root.key");
+        std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+        path
+    } else {
+        "/etc/passwd".into() // root's, on every machine
+    };
+    let result = Store::open(folder.path(), &RootKeySource::File(path));
+    let told = matches!(result, Err(StoreError::RootKey(RootKeyError::Owner { .. })));
+    assert!(told);
+}
