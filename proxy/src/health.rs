@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn each_row_of_the_table() {
+    fn r29_each_row_of_the_table() {
         use Outcome::{Failed, Good, Slow};
         let fresh = Duration::from_secs(60);
         assert_eq!(status(&[], fresh), None);

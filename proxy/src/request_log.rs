@@ -160,6 +160,7 @@ pub(crate) struct Outcome<'a> {
 }
 
 /// The line of one request, as far as it is known.
+//= xks §Logging R39: no method takes a plaintext.
 pub(crate) struct Record {
     format: LogFormat,
     line: String,

@@ -129,7 +129,7 @@ fn key_commands_take_effect_in_a_running_server_at_once() {
 }
 
 #[test]
-fn credential_commands_take_effect_in_a_running_server_at_once() {
+fn r35_r41_credential_commands_take_effect_in_a_running_server_at_once() {
     let running = Running::start();
     let create = ["credential", "create", "--uri-path-prefix", "/dev/tenant-a"];
     let made: Value = serde_json::from_str(&running.command(&create)).unwrap();

@@ -55,6 +55,30 @@ impl Backend for EmbeddedBackend {
     }
 }
 
+#[tokio::test]
+async fn r20_the_first_byte_of_the_metadata_names_the_format() {
+    let backend = EmbeddedBackend::prepare();
+    let key_id = id(EmbeddedBackend::KEY);
+    let key = backend.embedded.resolve(&key_id).await.unwrap();
+    let metadata = key.metadata().unwrap();
+    assert_eq!(metadata.as_bytes().first(), Some(&1));
+
+    let plaintext = Plaintext::from(&b"Hello World!"[..]);
+    let aad = FramedAad::new(&Aad::default(), &metadata);
+    let mut sealed = key.seal(&plaintext, metadata, &aad).await.unwrap();
+    for format in [0, 2, 255] {
+        let mut bytes = metadata.as_bytes().to_vec();
+        bytes[0] = format;
+        sealed.metadata = bytes.as_slice().try_into().unwrap();
+        // The AAD is the old one: what refuses is the format, not the tag.
+        let refused = key.open(&sealed, &aad).await;
+        assert!(
+            matches!(refused, Err(KeyManagerError::InvalidCiphertext)),
+            "{format}"
+        );
+    }
+}
+
 fn id(name: &str) -> ExternalKeyId {
     name.try_into().unwrap()
 }

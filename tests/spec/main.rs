@@ -5,8 +5,10 @@
 
 mod key_manager;
 mod proxy;
+mod requirements;
 
 mod authentication;
+mod coverage;
 mod health;
 mod limits;
 mod logging;
