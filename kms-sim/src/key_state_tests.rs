@@ -91,6 +91,9 @@ fn expected(footnote: &str, arn: &str, origin: &str) -> Option<(String, String)>
             "UnsupportedOperationException",
             format!("{arn} origin is {origin} which is not valid for this operation."),
         ),
+        "11" if origin == "AWS_CLOUDHSM" => {
+            ("KMSInvalidStateException", format!("{arn} is unavailable."))
+        }
         "11" => (
             "KMSInvalidStateException",
             "This KMS key is in a custom key store that is not connected to its external key store proxy. Connect \
@@ -120,7 +123,9 @@ fn the_table_in_code_is_the_documented_one() {
     let material = RotatingMaterial::new(KeyMaterial::generate().unwrap());
     let kms = Key::new("id", "arn", client.now(), Origin::AwsKms(material));
     let mut checked = 0;
-    for (key, rotates) in [(kms, true), (external_key(&client), false)] {
+    let store = CustomKeyStoreId::unknown();
+    let hsm = Key::new("id", "arn", client.now(), Origin::AwsCloudHsm { store });
+    for (key, rotates) in [(kms, true), (external_key(&client), false), (hsm, false)] {
         for (operation, state, footnote) in cells(rotates) {
             // A key that is in no custom key store is never Unavailable.
             if rotates && state == KeyState::Unavailable {
@@ -133,7 +138,7 @@ fn the_table_in_code_is_the_documented_one() {
             checked += 1;
         }
     }
-    assert_eq!(checked, 30 * 7);
+    assert_eq!(checked, 30 * (3 + 4 + 4));
 }
 
 /// Every operation of the table, through the API, on a fresh key in each state that it can be in.
@@ -141,24 +146,26 @@ fn the_table_in_code_is_the_documented_one() {
 fn operations_obey_the_table() {
     let proxy = StubProxy::start();
     let (client, store) = TestClient::with_key_store(&proxy);
+    let hsm_store = client.cloud_hsm_store("hsm");
     let other = client.key();
-    for rotates in [true, false] {
+    for kind in ["AWS_KMS", "EXTERNAL_KEY_STORE", "AWS_CLOUDHSM"] {
+        let rotates = kind == "AWS_KMS";
         for (operation, state, footnote) in cells(rotates) {
             let blob;
             let id;
-            match (rotates, state) {
-                (true, KeyState::Unavailable) => continue,
-                (true, _) | (false, KeyState::Enabled | KeyState::Disabled) => {
-                    id = if rotates {
-                        client.key()
-                    } else {
-                        client.external_key(&store, &uuid::Uuid::new_v4().to_string())
+            match (kind, state) {
+                ("AWS_KMS", KeyState::Unavailable) => continue,
+                ("AWS_KMS" | "AWS_CLOUDHSM", _) | (_, KeyState::Enabled | KeyState::Disabled) => {
+                    id = match kind {
+                        "AWS_KMS" => client.key(),
+                        "AWS_CLOUDHSM" => client.cloud_hsm_key(&hsm_store),
+                        _ => client.external_key(&store, &uuid::Uuid::new_v4().to_string()),
                     };
                     let input = json!({"KeyId": id, "Plaintext": "AAAA"});
                     blob = client.ok("Encrypt", input)["CiphertextBlob"].clone();
                 }
                 // As if its store had been disconnected.
-                (false, KeyState::PendingDeletion | KeyState::Unavailable) => {
+                (_, KeyState::PendingDeletion | KeyState::Unavailable) => {
                     let key = external_key(&client);
                     id = key.id().to_string();
                     blob = external_blob(&key);
@@ -192,6 +199,7 @@ fn operations_obey_the_table() {
                 KeyState::PendingDeletion => {
                     client.ok("ScheduleKeyDeletion", json!({"KeyId": id}));
                 }
+                KeyState::Unavailable if kind == "AWS_CLOUDHSM" => client.disconnect(&hsm_store),
                 KeyState::Enabled | KeyState::Unavailable => {}
             }
             let described = client.ok("DescribeKey", json!({"KeyId": id}))["KeyMetadata"].clone();
@@ -203,6 +211,10 @@ fn operations_obey_the_table() {
             for input in inputs(operation, &id, &other, arn, &blob, &on_key, &grant, &client) {
                 let found = client.call(operation, input.clone()).err();
                 assert_eq!(found, expected, "{operation} {state:?} {origin} {input}");
+            }
+            assert_eq!(origin, kind);
+            if state == KeyState::Unavailable && kind == "AWS_CLOUDHSM" {
+                client.connect(&hsm_store);
             }
         }
     }

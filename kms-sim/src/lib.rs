@@ -6,6 +6,8 @@ pub mod api;
 mod arn;
 mod ciphertext_blob;
 mod clock;
+#[cfg(test)]
+mod cloud_hsm_tests;
 pub mod cloudhsm;
 mod config;
 mod connection;
@@ -39,6 +41,8 @@ mod test_client;
 mod usable_key;
 mod visibility;
 pub mod vpc_endpoint_service;
+#[cfg(test)]
+mod vpc_endpoint_service_tests;
 mod xks_client;
 mod xks_exchange;
 mod xks_pool;

@@ -7,6 +7,7 @@ use harness::stub_proxy::{ACCESS_KEY_ID, HOST, SECRET_ACCESS_KEY, StubProxy, URI
 use serde_json::{Value, json};
 
 use crate::clock::Clock;
+use crate::cloudhsm::NewCluster;
 use crate::config::{Config, Resolve};
 use crate::dispatch::dispatch;
 use crate::operation::Operation;
@@ -53,7 +54,7 @@ impl TestClient {
         (client, store)
     }
 
-    fn with(config: Config) -> Self {
+    pub(crate) fn with(config: Config) -> Self {
         let clock = config.clock.clone();
         Self {
             simulator: Simulator::new(Arc::new(config)).unwrap(),
@@ -65,6 +66,25 @@ impl TestClient {
                 .build()
                 .unwrap(),
         }
+    }
+
+    /// Creates a CloudHSM key store with a cluster of its own and connects it; gives its id.
+    pub(crate) fn cloud_hsm_store(&self, name: &str) -> String {
+        let cluster = self
+            .simulator
+            .cloud_hsm()
+            .create_cluster(NewCluster::in_region("us-east-1"))
+            .unwrap();
+        let input = json!({
+            "CustomKeyStoreName": name,
+            "CloudHsmClusterId": cluster.id.as_str(),
+            "TrustAnchorCertificate": cluster.trust_anchor_certificate,
+            "KeyStorePassword": cluster.key_store_password.unwrap().expose(),
+        });
+        let store = self.ok("CreateCustomKeyStore", input)["CustomKeyStoreId"].clone();
+        let store = store.as_str().unwrap().to_owned();
+        self.connect(&store);
+        store
     }
 
     pub(crate) fn connect(&self, store: &str) {
@@ -80,7 +100,7 @@ impl TestClient {
         self.wait_for(store, "DISCONNECTED");
     }
 
-    fn wait_for(&self, store: &str, state: &str) {
+    pub(crate) fn wait_for(&self, store: &str, state: &str) {
         harness::wait_for(state, Duration::from_secs(10), || {
             let stores = self.ok(
                 "DescribeCustomKeyStores",
@@ -146,6 +166,13 @@ impl TestClient {
     /// Creates a key for an external key and returns its id.
     pub(crate) fn external_key(&self, store: &str, external_key: &str) -> String {
         let input = json!({"Origin": "EXTERNAL_KEY_STORE", "CustomKeyStoreId": store, "XksKeyId": external_key});
+        let output = self.ok("CreateKey", input);
+        output["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned()
+    }
+
+    /// Creates a key in a CloudHSM key store and returns its id.
+    pub(crate) fn cloud_hsm_key(&self, store: &str) -> String {
+        let input = json!({"Origin": "AWS_CLOUDHSM", "CustomKeyStoreId": store});
         let output = self.ok("CreateKey", input);
         output["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned()
     }

@@ -1,8 +1,5 @@
 //! The six operations against a proxy that a test programs: tables of the documentation, races, silence.
 
-mod cloud_hsm;
-mod vpc_endpoint_service;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -126,20 +123,10 @@ async fn call(
     operation: &str,
     input: Value,
 ) -> Result<Value, (String, String)> {
-    call_as(simulator, "111122223333", "us-east-1", operation, input).await
-}
-
-async fn call_as(
-    simulator: &Simulator,
-    account: &str,
-    region: &str,
-    operation: &str,
-    input: Value,
-) -> Result<Value, (String, String)> {
     let caller = Caller::new(
-        account.to_owned(),
-        region.to_owned(),
-        format!("arn:aws:iam::{account}:user/Alice"),
+        "111122223333".to_owned(),
+        "us-east-1".to_owned(),
+        "arn:aws:iam::111122223333:user/Alice".to_owned(),
         "5112f4d6-db54-4af4-ae30-c55a22a8dfae".to_owned(),
     );
     let operation = Operation::from_name(operation).unwrap();

@@ -1,1 +1,0 @@
-//! CloudHSM key stores.

@@ -1,1 +1,0 @@
-//! VPC endpoint services.
