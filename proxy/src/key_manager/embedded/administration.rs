@@ -4,7 +4,6 @@
 //! The methods wait for the disk: a server calls them from threads that may block.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
@@ -16,13 +15,14 @@ use xks_api::ids::{AccessKeyId, ExternalKeyId, SecretAccessKey, UriPathPrefix};
 use xks_api::message::KeyStatus;
 use zeroize::Zeroizing;
 
+use super::admin_error::AdminError;
 use super::backup::BackupSeal;
 use super::cipher::{KeyMaterial, VersionNumber, random_material};
 use super::credentials::{Credential, CredentialMap, Credentials};
 use super::info::{CredentialInfo, KeyInfo, NewCredential, timestamp};
 use super::keyring::{Key, Keyring, Keys};
 use super::record::{CredentialRecord, KeyRecord, Usages, VersionState};
-use super::root_key::{self, Derivation, RootKeyError, RootKeyId, RootKeySource};
+use super::root_key::{self, Derivation, RootKeyId, RootKeySource};
 use super::store::{Change, Contents, Store, StoreError};
 
 /// What administers one embedded key manager.
@@ -378,53 +378,4 @@ fn random_secret() -> Result<SecretAccessKey, StoreError> {
     let random = random_material()?;
     let text = Zeroizing::new(STANDARD_NO_PAD.encode(*random));
     Ok(SecretAccessKey::try_from(&**text).expect("43 characters of base64"))
-}
-
-/// Why an administrator's command was not carried out.
-#[derive(Debug, thiserror::Error)]
-pub enum AdminError {
-    /// Nothing to change.
-    #[error("there is no key {0}: `xks-proxy key list` shows all keys")]
-    NoSuchKey(ExternalKeyId),
-    /// Keys are never replaced.
-    #[error("there is a key {0} already; it stays as it is")]
-    KeyExists(ExternalKeyId),
-    /// Deleting it would break an external key store.
-    #[error(
-        "the key {0} is listed by the external key store {1}: take it out of the configuration first, or use --force"
-    )]
-    KeyIsListed(ExternalKeyId, UriPathPrefix),
-    /// Nobody knows whether deleting it would break an external key store.
-    #[error(
-        "without a configuration it is not known whether an external key store lists the key {0}: \
-         give --config FILE, or use --force"
-    )]
-    ListsUnknown(ExternalKeyId),
-    /// Nothing to change.
-    #[error("the key {0} has no version {1}: `xks-proxy key show {0}` shows its versions")]
-    NoSuchVersion(ExternalKeyId, u32),
-    /// A key always has a version that encrypts.
-    #[error("version {1} of the key {0} is the current one: run `xks-proxy key rotate {0}` first")]
-    CurrentVersion(ExternalKeyId, u32),
-    /// A version number has 24 bits.
-    #[error("the key {0} has as many versions as a key can have")]
-    VersionsExhausted(ExternalKeyId),
-    /// Nothing to change.
-    #[error("there is no credential {0} in the store: `xks-proxy credential list` shows all")]
-    NoSuchCredential(AccessKeyId),
-    /// Only whoever gave the root key can give another.
-    #[error(
-        "the root key comes from {}, which is not ours to replace: name the new one with \
-         --new-root-key-credential, --new-root-key-passphrase-file or --new-root-key-file", .0.display()
-    )]
-    ForeignRootKey(PathBuf),
-    /// Nothing would change.
-    #[error("the new root key {0} is the one that the store is wrapped under")]
-    SameRootKey(RootKeyId),
-    /// The store did not do it.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// There is no root key to do it with.
-    #[error(transparent)]
-    RootKey(#[from] RootKeyError),
 }

@@ -4,6 +4,7 @@
 //! `administration`, which writes `store` first. `record` is what is kept, `root_key` what wraps it,
 //! `backup` what is taken elsewhere.
 
+mod admin_error;
 mod administration;
 mod backup;
 mod cipher;
@@ -22,7 +23,8 @@ use std::sync::Arc;
 
 use xks_api::ids::ExternalKeyId;
 
-pub use administration::{AdminError, Administration, Force, ListedKeys};
+pub use admin_error::AdminError;
+pub use administration::{Administration, Force, ListedKeys};
 pub use backup::{BackupError, BackupHeader, BackupSeal, Restored, restore};
 pub use cipher::KeyMaterial;
 pub use credentials::{Credential, CredentialMap, Credentials};

@@ -3,18 +3,22 @@
 //! A file of ours has mode 0600 and this process's owner. What the platform mounts (a systemd credential, a mounted
 //! secret) is protected by the platform. A passphrase becomes a key through argon2id.
 
+mod derivation;
+mod error;
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use argon2::{Algorithm, Argon2, Params, Version};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub(crate) use self::derivation::{Argon2id, Derivation};
+pub use self::error::RootKeyError;
 use super::durable;
 use super::store::StoreError;
 
@@ -144,89 +148,6 @@ impl fmt::Debug for RootKeyId {
     }
 }
 
-/// How the root key of a store comes from what the source gives.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Derivation {
-    /// The bytes are the key.
-    Raw,
-    /// They are a passphrase.
-    Argon2id(Argon2id),
-}
-
-impl Derivation {
-    pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
-        match self {
-            Self::Raw => bytes.push(1),
-            Self::Argon2id(argon2id) => {
-                bytes.push(2);
-                bytes.extend_from_slice(&argon2id.memory_kib.to_be_bytes());
-                bytes.extend_from_slice(&argon2id.passes.to_be_bytes());
-                bytes.extend_from_slice(&argon2id.lanes.to_be_bytes());
-                bytes.extend_from_slice(&argon2id.salt);
-            }
-        }
-    }
-
-    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
-        match bytes {
-            [1] => Some(Self::Raw),
-            [2, rest @ ..] => {
-                let (memory_kib, rest) = rest.split_first_chunk()?;
-                let (passes, rest) = rest.split_first_chunk()?;
-                let (lanes, rest) = rest.split_first_chunk()?;
-                Some(Self::Argon2id(Argon2id {
-                    memory_kib: u32::from_be_bytes(*memory_kib),
-                    passes: u32::from_be_bytes(*passes),
-                    lanes: u32::from_be_bytes(*lanes),
-                    salt: rest.try_into().ok()?,
-                }))
-            }
-            _ => None,
-        }
-    }
-}
-
-/// argon2id with its parameters and salt.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Argon2id {
-    pub(crate) memory_kib: u32,
-    pub(crate) passes: u32,
-    pub(crate) lanes: u32,
-    pub(crate) salt: [u8; 16],
-}
-
-impl Argon2id {
-    /// The second recommended choice of RFC 9106: 64 MiB, 3 passes, 4 lanes.
-    pub(crate) fn random() -> Result<Self, RootKeyError> {
-        let mut salt = [0; 16];
-        SystemRandom::new()
-            .fill(&mut salt)
-            .map_err(|_| RootKeyError::NoRandomBytes)?;
-        Ok(Self {
-            memory_kib: 64 * 1024,
-            passes: 3,
-            lanes: 4,
-            salt,
-        })
-    }
-
-    /// # Errors
-    /// Parameters that argon2 does not have, or that would take this process's memory or hours of its time: they are
-    /// read from a file before anything vouches for it.
-    pub(crate) fn derive(&self, passphrase: &[u8]) -> Result<RootKey, RootKeyError> {
-        if self.memory_kib > 1024 * 1024 || self.passes > 64 || self.lanes > 64 {
-            return Err(RootKeyError::Argon2Parameters);
-        }
-        let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(KEY_LEN))
-            .map_err(|_| RootKeyError::Argon2Parameters)?;
-        let mut key = Zeroizing::new([0; KEY_LEN]);
-        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
-            .hash_password_into(passphrase, &self.salt, &mut *key)
-            .map_err(|_| RootKeyError::Argon2Parameters)?;
-        Ok(RootKey(key))
-    }
-}
-
 /// Who vouches for a secret file.
 enum Protection {
     /// Its mode is 0600 or 0400, its owner this process's.
@@ -340,77 +261,6 @@ fn open_secret(path: &Path, protection: &Protection) -> Result<File, RootKeyErro
         });
     }
     Ok(file)
-}
-
-/// Why there is no root key.
-#[derive(Debug, thiserror::Error)]
-pub enum RootKeyError {
-    /// The file is not there.
-    #[error(
-        "the root key file {} does not exist: bring it back from where you keep it; without it nothing \
-         in the store can be read", path.display()
-    )]
-    #[expect(missing_docs, reason = "the message says it")]
-    Missing { path: PathBuf },
-    /// The file can be read by others.
-    #[error(
-        "{} holds a secret and has mode {found:04o}, expected 0600: run `chmod 600 {}`, and replace the \
-         secret if others may have read it", path.display(), path.display()
-    )]
-    #[expect(missing_docs, reason = "the message says it")]
-    Mode { path: PathBuf, found: u32 },
-    /// The file is another user's.
-    #[error(
-        "{} belongs to user id {found}, expected {expected}, as whom this process runs: change the owner \
-         or run as that user", path.display()
-    )]
-    #[expect(missing_docs, reason = "the message says it")]
-    Owner {
-        path: PathBuf,
-        found: u32,
-        expected: u32,
-    },
-    /// The file is no key.
-    #[error("{} does not hold exactly 32 bytes, so it is no key", path.display())]
-    #[expect(missing_docs, reason = "the message says it")]
-    Length { path: PathBuf },
-    /// The file is no passphrase.
-    #[error("{} is empty or longer than 1,024 bytes, so it is no passphrase", path.display())]
-    #[expect(missing_docs, reason = "the message says it")]
-    PassphraseLength { path: PathBuf },
-    /// The passphrase can be guessed.
-    #[error("the passphrase in {} has fewer than 16 characters: choose a longer one", path.display())]
-    #[expect(missing_docs, reason = "the message says it")]
-    ShortPassphrase { path: PathBuf },
-    /// The store wants a passphrase.
-    #[error(
-        "the store's root key comes from a passphrase, but a root key file is configured: configure the passphrase"
-    )]
-    StoreHasPassphrase,
-    /// The store wants a key.
-    #[error(
-        "the store's root key is a file of 32 bytes, but a passphrase is configured: configure the file"
-    )]
-    StoreHasKeyFile,
-    /// The parameters of argon2id are out of bounds.
-    #[error("the store names parameters for argon2id that no store of ours has: it is damaged")]
-    Argon2Parameters,
-    /// The operating system gave no random bytes.
-    #[error("the operating system gave no random bytes")]
-    NoRandomBytes,
-    /// The file could not be read or written.
-    #[error("{}: {source}", path.display())]
-    #[expect(missing_docs, reason = "the message says it")]
-    Io { path: PathBuf, source: io::Error },
-}
-
-impl RootKeyError {
-    fn io(path: &Path, source: io::Error) -> Self {
-        Self::Io {
-            path: path.into(),
-            source,
-        }
-    }
 }
 
 const KEY_LEN: usize = 32;
