@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harness::https::{Connection, Response};
+use kms_sim::cloudhsm::{ClusterChange, NewCluster};
 use kms_sim::{Config, ServerTls, serve};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -238,4 +239,98 @@ fn https_with_a_certificate_of_ones_own() {
         .with_no_client_auth();
     let mut connection = Connection::tls(server.address, "kms.test", Arc::new(config)).unwrap();
     assert_eq!(call(&mut connection, "ListKeys", "{}").status, 200);
+}
+
+#[test]
+fn a_cloudhsm_key_store_lives_on_the_cluster_of_the_embedding_program() {
+    let config = Config {
+        transition: Duration::ZERO,
+        ..Config::default()
+    };
+    let clusters = config.cloud_hsm.clone();
+    let server = Server::start(config);
+    let cluster = clusters
+        .create_cluster(NewCluster::in_region("eu-west-1"))
+        .unwrap();
+    let password = cluster.key_store_password.unwrap();
+    let mut connection = server.connect();
+    let mut ask = |operation: &str, input: Value| {
+        let answer = call(&mut connection, operation, &input.to_string());
+        let text = String::from_utf8_lossy(&answer.body);
+        assert!(!text.contains(password.expose()), "{operation}: {text}");
+        answer
+    };
+    let created = ask(
+        "CreateCustomKeyStore",
+        json!({
+            "CustomKeyStoreName": "Example",
+            "CloudHsmClusterId": cluster.id.as_str(),
+            "TrustAnchorCertificate": cluster.trust_anchor_certificate,
+            "KeyStorePassword": password.expose(),
+        }),
+    );
+    assert_eq!(created.status, 200);
+    let store = created.json()["CustomKeyStoreId"].clone();
+    let connected = ask("ConnectCustomKeyStore", json!({"CustomKeyStoreId": store}));
+    assert_eq!((connected.status, &*connected.body), (200, &b"{}"[..]));
+    let stores = ask("DescribeCustomKeyStores", json!({})).json();
+    assert_eq!(stores["CustomKeyStores"][0]["ConnectionState"], "CONNECTED");
+    let input = json!({"Origin": "AWS_CLOUDHSM", "CustomKeyStoreId": store});
+    let key = ask("CreateKey", input).json()["KeyMetadata"]["KeyId"].clone();
+    let encrypt = json!({"KeyId": key, "Plaintext": "SGVsbG8="});
+    let blob = ask("Encrypt", encrypt.clone()).json()["CiphertextBlob"].clone();
+    let decrypt = json!({"CiphertextBlob": blob});
+    assert_eq!(
+        ask("Decrypt", decrypt.clone()).json()["Plaintext"],
+        "SGVsbG8="
+    );
+
+    // A fault of the service is 500, so that SDKs try again; what a retry does not help is 400.
+    for (change, status, name) in [
+        (
+            ClusterChange {
+                sessions_left: Some(false),
+                ..ClusterChange::default()
+            },
+            500,
+            "KMSInternalException",
+        ),
+        (
+            ClusterChange {
+                sessions_left: Some(true),
+                reachable: Some(false),
+                ..ClusterChange::default()
+            },
+            400,
+            "KMSInvalidStateException",
+        ),
+    ] {
+        clusters.update_cluster(&cluster.id, change).unwrap();
+        let refused = ask("Decrypt", decrypt.clone());
+        assert_eq!(
+            (refused.status, &refused.json()["__type"]),
+            (status, &json!(name))
+        );
+    }
+    let change = ClusterChange {
+        reachable: Some(true),
+        ..ClusterChange::default()
+    };
+    clusters.update_cluster(&cluster.id, change).unwrap();
+    assert_eq!(ask("Decrypt", decrypt.clone()).status, 200);
+    ask(
+        "DisconnectCustomKeyStore",
+        json!({"CustomKeyStoreId": store}),
+    );
+    let refused = ask("Decrypt", decrypt);
+    assert_eq!(refused.json()["__type"], "KMSInvalidStateException");
+    let refused = ask(
+        "GenerateRandom",
+        json!({"NumberOfBytes": 8, "CustomKeyStoreId": store}),
+    );
+    assert_eq!(
+        refused.json()["__type"],
+        "CustomKeyStoreInvalidStateException"
+    );
+    assert!(server.stop());
 }
