@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cli`] | the command line |
 //! | [`admin`] | the socket that administers a running proxy |
+//! | [`check`] | trials of a configuration before it serves |
 //! | [`assemble`] | from a configuration to a running state |
 //! | [`reload`] | from a changed configuration to a changed state |
 //! | [`config`] | the configuration file, and everything that is read from files |
@@ -21,6 +22,7 @@
 pub mod admin;
 pub mod assemble;
 pub mod authenticate;
+pub mod check;
 pub mod cli;
 pub mod config;
 mod error;

@@ -78,7 +78,7 @@ pub fn server_config(material: &TlsMaterial) -> Result<ServerConfig, TlsError> {
 }
 
 /// ring, with the specification's suites alone.
-fn provider() -> CryptoProvider {
+pub(crate) fn provider() -> CryptoProvider {
     let mut provider = rustls::crypto::ring::default_provider();
     provider
         .cipher_suites

@@ -112,6 +112,61 @@ fn a_wrong_configuration_is_told_whole_and_exits_with_2() {
     assert_eq!(status.code(), Some(2));
 }
 
+#[test]
+fn check_tells_what_works_and_what_does_not() {
+    let folder = temp_dir();
+    let mut dev = DevProxy::start(folder.path());
+    let file = folder.path().join("xks-proxy.toml");
+    let check = |arguments: &[&str]| {
+        let mut command = Command::new(binaries::xks_proxy());
+        command
+            .args(["check", "--json", "--config"])
+            .arg(&file)
+            .args(arguments);
+        let (status, output, errors) = run(&mut command, LIMIT);
+        let findings: Vec<Value> = serde_json::from_str(&output).expect(&errors);
+        let texts = findings
+            .iter()
+            .map(|f| format!("{} {}", f["severity"], f["text"]));
+        (status.code(), texts.collect::<Vec<_>>().join("\n"))
+    };
+    // The server has the store open.
+    let (status, text) = check(&[]);
+    assert!(
+        status == Some(0) && text.contains("a running server has it open"),
+        "{text}"
+    );
+    dev.process().terminate();
+    dev.process().wait(LIMIT);
+    let (status, text) = check(&["--host", "xks.test"]);
+    assert_eq!(status, Some(0), "{text}");
+    for part in [
+        "for xks.test",
+        "TLS13_AES_256_GCM_SHA384",
+        "encrypts and decrypts in",
+        "one credential",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let (status, text) = check(&["--host", "xks.example.com"]);
+    assert!(
+        status == Some(1) && text.contains("expected xks.example.com"),
+        "{text}"
+    );
+    let config = std::fs::read_to_string(&file).unwrap();
+    let config = config.replace("/dev/tenant-a", "/dev/tenant-b") + "keys = [\"demo\", \"gone\"]\n";
+    std::fs::write(&file, config).unwrap();
+    let (status, text) = check(&[]);
+    assert_eq!(status, Some(1));
+    for part in [
+        "it has no credential",
+        "the key gone that it lists cannot be used",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains("the key demo"), "{text}");
+}
+
 /// A folder that `dev` prepared, with a configuration to change, served by `serve`.
 struct Served {
     folder: tempfile::TempDir,

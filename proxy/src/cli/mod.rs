@@ -2,6 +2,7 @@
 
 mod admin_sockets;
 mod backup;
+mod check;
 mod credential;
 mod dev;
 mod init;
@@ -45,6 +46,8 @@ enum Command {
     Serve(serve::Arguments),
     /// Serve a key store to try things with: makes certificates, keys and a credential, and needs no preparation
     Dev(dev::Arguments),
+    /// Try a configuration: all of its problems, TLS, key managers, credentials
+    Check(check::Arguments),
     /// Have the running server read its configuration again
     Reload(reload::Arguments),
     /// Prepare a data folder: root key, store, and the first credential
@@ -123,6 +126,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Dev(arguments) => dev::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
         Command::Reload(arguments) => reload::run(arguments),
         Command::Init(arguments) => init::run(arguments),
         Command::Key(arguments) => key::run(arguments),
@@ -184,6 +188,7 @@ const EXAMPLES: &str = "\
 Examples:
   xks-proxy dev                                   try it, with nothing prepared
   xks-proxy serve --config /etc/xks-proxy.toml    serve
+  xks-proxy check --config /etc/xks-proxy.toml    find out what is wrong before KMS does
   xks-proxy init --config /etc/xks-proxy.toml     make root key, store and first credential
   xks-proxy key create payroll --config FILE      make a key
   xks-proxy completions bash                      complete commands in bash";
