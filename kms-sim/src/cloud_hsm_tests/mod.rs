@@ -3,9 +3,11 @@
 //! What is expected is retyped from AWS's documentation: [M] is the KMS API model, [G] the AWS KMS Developer Guide, [I]
 //! marks what neither says and what was chosen.
 
+mod broken;
 mod connect;
 mod create;
 mod keys;
+mod material;
 mod states;
 mod update;
 
