@@ -315,7 +315,7 @@ fn five_wrong_passwords_lock_the_user_out() {
 
 #[test]
 fn a_disconnect_while_connecting_leaves_no_login_behind() {
-    let rig = Rig::lasting(Duration::from_millis(400));
+    let rig = Rig::lasting(Duration::from_millis(1500));
     let store = rig.store();
     rig.client.ok("ConnectCustomKeyStore", id(&store));
     assert_eq!(rig.state(&store), "CONNECTING");
@@ -323,7 +323,7 @@ fn a_disconnect_while_connecting_leaves_no_login_behind() {
     assert_eq!(rig.state(&store), "DISCONNECTING");
     rig.client.wait_for(&store, "DISCONNECTED");
     // Longer than the attempt would have taken.
-    std::thread::sleep(Duration::from_millis(600));
+    std::thread::sleep(Duration::from_millis(2000));
     assert_eq!(rig.state(&store), "DISCONNECTED");
     assert!(!rig.described().kmsuser.unwrap().kms_logged_in);
     // And the password is still the first one.
@@ -344,7 +344,7 @@ fn a_disconnect_while_connecting_leaves_no_login_behind() {
 
 #[test]
 fn what_breaks_while_connecting_counts() {
-    let rig = Rig::lasting(Duration::from_millis(400));
+    let rig = Rig::lasting(Duration::from_millis(2500));
     let store = rig.store();
     rig.client.ok("ConnectCustomKeyStore", id(&store));
     for hsm in rig.described().configuration.hsms {

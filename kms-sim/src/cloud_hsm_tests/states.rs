@@ -6,7 +6,7 @@ use super::*;
 
 #[test]
 fn each_operation_in_each_state_is_that_of_the_table() {
-    let rig = Rig::lasting(Duration::from_millis(1500));
+    let rig = Rig::lasting(Duration::from_millis(2500));
     password(rig.clusters(), &rig.cluster.id, "kmsPswd of the test");
     let input = json!({"KeyStorePassword": "kmsPswd of the test"});
     let store = rig
