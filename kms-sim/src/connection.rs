@@ -267,6 +267,33 @@ pub(crate) enum ConnectionErrorCode {
 }
 
 impl ConnectionErrorCode {
+    /// Every code of the API's model.
+    pub(crate) const ALL: [Self; 18] = [
+        Self::InternalError,
+        Self::NetworkErrors,
+        Self::InvalidCredentials,
+        Self::XksProxyAccessDenied,
+        Self::XksProxyInvalidConfiguration,
+        Self::XksProxyInvalidResponse,
+        Self::XksProxyInvalidTlsConfiguration,
+        Self::XksProxyNotReachable,
+        Self::XksProxyTimedOut,
+        Self::XksVpcEndpointServiceNotFound,
+        Self::XksVpcEndpointServiceInvalidConfiguration,
+        Self::ClusterNotFound,
+        Self::InsufficientCloudHsmHsms,
+        Self::InsufficientFreeAddressesInSubnet,
+        Self::SubnetNotFound,
+        Self::UserLockedOut,
+        Self::UserLoggedIn,
+        Self::UserNotFound,
+    ];
+
+    /// The code of that word.
+    pub(crate) fn from_wire(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == word)
+    }
+
     /// The word on the wire.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

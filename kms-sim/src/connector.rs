@@ -20,6 +20,7 @@ use crate::operation::Operation;
 use crate::proxy_failure::ProxyFailure;
 use crate::resolve::Resolver;
 use crate::simulator::{Caller, Region};
+use crate::transitions::{Phase, Transitions};
 use crate::visibility::Home;
 use crate::vpc_endpoint_service::VpcEndpointServices;
 use crate::xks_client::{XksClient, XksLink};
@@ -32,6 +33,7 @@ pub(crate) struct Connector {
     dialer: Arc<Dialer>,
     cloud_hsm: CloudHsm,
     vpc_endpoint_services: VpcEndpointServices,
+    transitions: Transitions,
     transition: Duration,
     health_interval: Duration,
 }
@@ -46,6 +48,7 @@ impl Connector {
             dialer: Arc::new(Dialer::new(resolver, tls, config.proxy_timeout)),
             cloud_hsm: config.cloud_hsm.clone(),
             vpc_endpoint_services: config.vpc_endpoint_services.clone(),
+            transitions: Transitions::default(),
             transition: config.transition,
             health_interval: config.health_interval,
         })
@@ -89,9 +92,10 @@ impl Connector {
             id: store.id().clone(),
             attempt,
             home: Home::of(caller),
+            transitions: self.transitions.clone(),
             transition: self.transition,
         };
-        match store.backing() {
+        let transition = match store.backing() {
             Backing::Xks(proxy) => {
                 let client = self.client(self.target(proxy, &caller.region));
                 let way = Way {
@@ -102,12 +106,16 @@ impl Connector {
                 store.attempt_uses(client.pool());
                 let request_id = caller.request_id.clone();
                 let health_interval = self.health_interval;
-                self.transition(attempting.reach_proxy(client, way, request_id, health_interval))
+                let work = attempting.reach_proxy(client, way, request_id, health_interval);
+                self.transition(store.id(), Phase::Connecting, work)
             }
             Backing::CloudHsm(_) => {
-                self.transition(attempting.log_in_to_cluster(self.cloud_hsm.clone()))
+                let work = attempting.log_in_to_cluster(self.cloud_hsm.clone());
+                self.transition(store.id(), Phase::Connecting, work)
             }
-        }
+        };
+        store.attempt_is(transition.work.abort_handle());
+        transition
     }
 
     /// Drains what a disconnect has left; DISCONNECTING lasts for the transition at least, and until every
@@ -118,10 +126,11 @@ impl Connector {
         id: &CustomKeyStoreId,
         remains: Remains,
     ) -> Transition {
-        let (region, id) = (Arc::downgrade(region), id.clone());
+        let (region, store) = (Arc::downgrade(region), id.clone());
+        let transitions = self.transitions.clone();
         let start = Instant::now();
         let earliest = start + self.transition;
-        self.transition(async move {
+        self.transition(id, Phase::Disconnecting, async move {
             for pool in remains.pools() {
                 pool.requests_over(DRAIN_LIMIT.saturating_sub(start.elapsed()))
                     .await;
@@ -129,16 +138,18 @@ impl Connector {
                 pool.connections_closed().await;
             }
             sleep_until(earliest).await;
+            let id = store.as_str();
+            transitions.released(id, Phase::Disconnecting).await;
             // KMS logs out of a cluster.
             drop(remains);
             let Some(region) = region.upgrade() else {
                 return;
             };
-            if let Some(store) = region.lock().stores.find_mut(id.as_str()) {
+            if let Some(store) = region.lock().stores.find_mut(id) {
                 store.drained();
             }
             tracing::info!(
-                custom_key_store_id = id.as_str(),
+                custom_key_store_id = id,
                 "the custom key store is DISCONNECTED"
             );
         })
@@ -157,10 +168,20 @@ impl Connector {
         XksClient::new(Arc::clone(&self.dialer), target)
     }
 
-    fn transition(&self, work: impl Future<Output = ()> + Send + 'static) -> Transition {
+    /// What people do to the moves of stores.
+    pub(crate) const fn transitions(&self) -> &Transitions {
+        &self.transitions
+    }
+
+    fn transition(
+        &self,
+        id: &CustomKeyStoreId,
+        phase: Phase,
+        work: impl Future<Output = ()> + Send + 'static,
+    ) -> Transition {
         Transition {
+            at_once: self.transition.is_zero() && !self.transitions.holds(id.as_str(), phase),
             work: tokio::spawn(work),
-            at_once: self.transition.is_zero(),
         }
     }
 }
@@ -188,6 +209,7 @@ struct Attempting {
     id: CustomKeyStoreId,
     attempt: Attempt,
     home: Home,
+    transitions: Transitions,
     transition: Duration,
 }
 
@@ -202,18 +224,16 @@ impl Attempting {
     ) {
         let pool = Arc::clone(client.pool());
         let link = client.link();
-        let at_least = async {
-            tokio::join!(
-                way.reach(&link, &self.home, &request_id),
-                sleep(self.transition)
-            )
-            .0
+        let attempt = async {
+            let reach = way.reach(&link, &self.home, &request_id);
+            let (reached, ()) = tokio::join!(reach, sleep(self.transition));
+            self.leave().await.and(reached)
         };
         let result = tokio::select! {
             biased;
             // A disconnect has come first; its drain waits for the connections.
             () = pool.closing() => return,
-            result = at_least => result,
+            result = attempt => result,
         };
         match result {
             Ok(()) => {
@@ -232,7 +252,23 @@ impl Attempting {
     /// Of a CloudHSM key store: nothing happens until the end, so that a disconnect has nothing to undo.
     async fn log_in_to_cluster(self, clusters: CloudHsm) {
         sleep(self.transition).await;
-        self.with_store(|store| store.log_in(self.attempt, &clusters, &self.home));
+        match self.leave().await {
+            Ok(()) => self.with_store(|store| store.log_in(self.attempt, &clusters, &self.home)),
+            Err(code) => self.with_store(|store| store.failed(self.attempt, code)),
+        }
+    }
+
+    /// Waits until the store may leave CONNECTING.
+    ///
+    /// # Errors
+    /// The attempt is to fail with that code.
+    async fn leave(&self) -> Result<(), ConnectionErrorCode> {
+        let id = self.id.as_str();
+        tokio::select! {
+            biased;
+            code = self.transitions.failure(id) => Err(code),
+            () = self.transitions.released(id, Phase::Connecting) => Ok(()),
+        }
     }
 
     /// Whether the store is CONNECTED now; the client of a stale attempt is closed instead.

@@ -32,12 +32,14 @@ mod keys;
 mod operation;
 mod proxy_endpoints;
 mod proxy_failure;
+mod quota;
 mod resolve;
 mod rotation;
 mod server;
 mod simulator;
 #[cfg(test)]
 mod test_client;
+mod transitions;
 mod usable_key;
 mod visibility;
 pub mod vpc_endpoint_service;

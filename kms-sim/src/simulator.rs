@@ -16,6 +16,7 @@ use crate::key_state::permit;
 use crate::keys::Keys;
 use crate::operation::Operation;
 use crate::proxy_endpoints::ProxyEndpoints;
+use crate::quota::{Quotas, Rates};
 use crate::vpc_endpoint_service::VpcEndpointServices;
 
 /// Who calls, and where.
@@ -68,6 +69,7 @@ pub(crate) struct Simulator {
     clock: Clock,
     connector: Connector,
     endpoints: ProxyEndpoints,
+    quotas: Quotas,
     regions: DashMap<(String, String), Arc<Region>>,
 }
 
@@ -82,6 +84,7 @@ impl Simulator {
             connector: Connector::new(&config)?,
             config,
             endpoints: ProxyEndpoints::default(),
+            quotas: Quotas::default(),
             regions: DashMap::new(),
         })
     }
@@ -90,7 +93,8 @@ impl Simulator {
     pub(crate) fn region(&self, caller: &Caller) -> Arc<Region> {
         let key = (caller.account.clone(), caller.region.clone());
         let entry = self.regions.entry(key);
-        let region = entry.or_insert_with(|| Arc::new(Region::new(self.clock.clone())));
+        let region =
+            entry.or_insert_with(|| Arc::new(Region::new(self.clock.clone(), self.quotas.clone())));
         Arc::clone(&region)
     }
 
@@ -104,6 +108,8 @@ impl Simulator {
             false
         });
         self.clock.reset();
+        self.quotas.set(|rates| *rates = Rates::default());
+        self.connector.transitions().reset();
         for region in regions {
             let stores = std::mem::take(&mut *region.lock()).stores;
             for remains in stores.into_remains() {
@@ -112,6 +118,28 @@ impl Simulator {
         }
         self.config.cloud_hsm.reset();
         self.config.vpc_endpoint_services.reset();
+    }
+
+    /// Every account and Region that was ever called.
+    pub(crate) fn regions(&self) -> Vec<((String, String), Arc<Region>)> {
+        let regions = self.regions.iter();
+        let mut regions: Vec<_> = regions
+            .map(|entry| (entry.key().clone(), Arc::clone(entry.value())))
+            .collect();
+        regions.sort_by(|(left, _), (right, _)| left.cmp(right));
+        regions
+    }
+
+    /// Whether there is such a custom key store, of any account and Region.
+    pub(crate) fn has_store(&self, id: &str) -> bool {
+        let regions = self.regions();
+        let mut states = regions.iter().map(|(_, region)| region.lock());
+        states.any(|state| state.stores.find(id).is_some())
+    }
+
+    /// How many requests a second are allowed.
+    pub(crate) const fn quotas(&self) -> &Quotas {
+        &self.quotas
     }
 
     /// The simulator's time.
@@ -152,10 +180,13 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    fn new(clock: Clock) -> Self {
+    fn new(clock: Clock, quotas: Quotas) -> Self {
         Self {
             clock,
-            state: Mutex::default(),
+            state: Mutex::new(RegionState {
+                quotas,
+                ..RegionState::default()
+            }),
         }
     }
 
@@ -184,6 +215,8 @@ pub(crate) struct RegionState {
     pub(crate) stores: CustomKeyStores,
     /// KMS keys and their aliases.
     pub(crate) keys: Keys,
+    /// How many requests a second are allowed.
+    quotas: Quotas,
 }
 
 impl RegionState {
@@ -203,6 +236,12 @@ impl RegionState {
             .get_mut(&id)
             .ok_or_else(|| KmsError::not_found(format!("Key '{key_id}' does not exist")))?;
         caller.is_about(key.arn());
+        let store = key.origin().store().and_then(|id| {
+            let store = self.stores.find(id.as_str())?;
+            Some((id.as_str(), store.kind()))
+        });
+        let account = (&*caller.account, &*caller.region);
+        self.quotas.admit(operation, account, store)?;
         permit(operation, key, key.state(&self.stores))?;
         Ok(key)
     }

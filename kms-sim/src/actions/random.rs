@@ -7,6 +7,7 @@ use super::crypto::{check_recipient, recipient};
 use crate::api::{Input, KmsError, Members, SecretBytes};
 use crate::custom_key_store::CustomKeyStoreType;
 use crate::key_material::fill_random;
+use crate::operation::Operation;
 use crate::simulator::{Caller, Simulator};
 
 /// Input of GenerateRandom.
@@ -46,7 +47,10 @@ pub(crate) async fn generate(
     check_recipient(input.recipient)?;
     let mut bytes = Zeroizing::new(vec![0; len.into()]);
     match &input.custom_key_store_id {
-        None => fill_random(&mut bytes)?,
+        None => {
+            admit(simulator, caller, None)?;
+            fill_random(&mut bytes)?;
+        }
         Some(id) => {
             caller.is_about(id);
             fill_random_of_cluster(simulator, caller, id, &mut bytes)?;
@@ -55,6 +59,16 @@ pub(crate) async fn generate(
     Ok(GenerateRandomOutput {
         plaintext: SecretBytes(bytes),
     })
+}
+
+fn admit(
+    simulator: &Simulator,
+    caller: &Caller,
+    store: Option<(&str, CustomKeyStoreType)>,
+) -> Result<(), KmsError> {
+    let account = (&*caller.account, &*caller.region);
+    let operation = Operation::GenerateRandom;
+    simulator.quotas().admit(operation, account, store)
 }
 
 fn fill_random_of_cluster(
@@ -66,6 +80,7 @@ fn fill_random_of_cluster(
     let region = simulator.region(caller);
     let state = region.lock();
     let store = state.stores.expect(id)?;
+    admit(simulator, caller, Some((id, store.kind())))?;
     match (store.kind(), store.hsm_link()) {
         (CustomKeyStoreType::ExternalKeyStore, _) => Err(KmsError::unsupported(format!(
             "Custom key store {id} is an external key store, which cannot generate random bytes. Omit \

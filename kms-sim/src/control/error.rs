@@ -39,6 +39,11 @@ impl ControlError {
         Self::new(StatusCode::NOT_FOUND, "NotFound", message)
     }
 
+    /// The request does not fit the state that things are in.
+    pub(crate) fn conflict(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::CONFLICT, "Conflict", message)
+    }
+
     /// The simulator itself could not do it.
     pub(crate) fn internal(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "Internal", message)

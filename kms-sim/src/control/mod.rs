@@ -3,10 +3,16 @@
 //! It is no part of KMS. `kms-sim/docs/control.md` describes it; `kms-sim ctl` speaks it.
 
 mod clock;
+mod cloudhsm;
 mod duration;
 mod error;
 mod guard;
+mod quota;
 mod request;
+mod stores;
+mod transition;
+mod visibility;
+mod vpc;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -37,14 +43,15 @@ pub(crate) async fn answer(
         same_origin(&head.headers)?;
         let path = head.uri.path();
         let path = path.strip_prefix(ROOT).ok_or_else(unknown_path)?;
-        let path: Vec<&str> = match path {
+        let segments = match path {
             "" => Vec::new(),
-            path => path
-                .strip_prefix('/')
-                .ok_or_else(unknown_path)?
-                .split('/')
-                .collect(),
+            path => {
+                let segments = path.strip_prefix('/').ok_or_else(unknown_path)?.split('/');
+                let segments: Option<Vec<String>> = segments.map(request::decode).collect();
+                segments.ok_or_else(unknown_path)?
+            }
         };
+        let path: Vec<&str> = segments.iter().map(String::as_str).collect();
         let body = read(body, &head.headers, SMALL_BODY).await?;
         let (resource, rest) = match &*path {
             [] => (None, &[][..]),
@@ -76,6 +83,17 @@ async fn route(
     match resource {
         None => overview(request),
         Some("clock") => clock::answer(simulator.clock(), request),
+        Some("cloudhsm") => {
+            let config = simulator.config();
+            cloudhsm::answer(&config.cloud_hsm, &config.region, request)
+        }
+        Some("quota") => quota::answer(simulator, request),
+        Some("stores") => stores::answer(simulator, request),
+        Some("transition") => transition::answer(simulator, request),
+        Some("vpc-endpoint-services") => {
+            let config = simulator.config();
+            vpc::answer(&config.vpc_endpoint_services, &config.region, request)
+        }
         Some("reset") => reset(simulator, request).await,
         Some(_) => Err(unknown_path()),
     }
@@ -160,7 +178,16 @@ fn line(body: &Value) -> String {
 }
 
 const ROOT: &str = "/control/v1";
-const RESOURCES: [&str; 2] = ["/control/v1/clock", "/control/v1/reset"];
+const RESOURCES: [&str; 8] = [
+    "/control/v1/clock",
+    "/control/v1/cloudhsm/backups",
+    "/control/v1/cloudhsm/clusters",
+    "/control/v1/quota",
+    "/control/v1/reset",
+    "/control/v1/stores",
+    "/control/v1/transition",
+    "/control/v1/vpc-endpoint-services",
+];
 /// Resources that read a query.
 const QUERIED: [&str; 0] = [];
 const SMALL_BODY: usize = 64 * 1024;

@@ -91,12 +91,11 @@ fn parse_query(query: &str) -> Result<Vec<(String, String)>, ControlError> {
 }
 
 /// Undoes percent-encoding; `None` for what is none, or no UTF-8.
-fn decode(text: &str) -> Option<String> {
+pub(super) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
         match byte {
-            b'+' => bytes.push(b' '),
             b'%' => {
                 let digit = |byte: u8| char::from(byte).to_digit(16);
                 let (high, low) = (digit(rest.next()?)?, digit(rest.next()?)?);
@@ -115,7 +114,7 @@ mod tests {
     #[test]
     fn a_query_is_decoded() {
         assert_eq!(
-            parse_query("Endpoint=https%3A%2F%2Fxks.test&x=a+b&&y").unwrap(),
+            parse_query("Endpoint=https%3A%2F%2Fxks.test&x=a%20b&&y").unwrap(),
             [("Endpoint", "https://xks.test"), ("x", "a b"), ("y", "")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
         );

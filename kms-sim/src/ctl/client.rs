@@ -35,6 +35,21 @@ impl Call {
         Self::new(Method::POST, path, Some(body))
     }
 
+    /// Changes what exists.
+    pub(crate) fn patch(path: impl Into<String>, body: Value) -> Self {
+        Self::new(Method::PATCH, path, Some(body))
+    }
+
+    /// Replaces.
+    pub(crate) fn put(path: impl Into<String>, body: Value) -> Self {
+        Self::new(Method::PUT, path, Some(body))
+    }
+
+    /// Removes.
+    pub(crate) fn delete(path: impl Into<String>) -> Self {
+        Self::new(Method::DELETE, path, None)
+    }
+
     fn new(method: Method, path: impl Into<String>, body: Option<Value>) -> Self {
         Self {
             method,
@@ -42,6 +57,27 @@ impl Call {
             body,
         }
     }
+}
+
+/// A JSON object of the members that are there.
+pub(crate) fn members<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
+    let given = members.into_iter();
+    given
+        .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+/// A segment of a path, percent-encoded.
+pub(crate) fn segment(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
+            byte => format!("%{byte:02X}"),
+        })
+        .collect()
 }
 
 /// Where the control API is: `http://host:port`.

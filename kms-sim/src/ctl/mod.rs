@@ -2,7 +2,11 @@
 
 mod client;
 mod clock;
+mod cloudhsm;
+mod quota;
 mod render;
+mod transition;
+mod vpc;
 
 use std::error::Error;
 
@@ -38,6 +42,20 @@ enum Command {
     /// The simulator's time: deletion windows and rotations fall due by it.
     #[command(after_help = clock::EXAMPLES)]
     Clock(clock::ClockArgs),
+    /// Simulated CloudHSM clusters for CloudHSM key stores: made, broken, repaired.
+    #[command(after_help = cloudhsm::EXAMPLES)]
+    Cloudhsm(cloudhsm::CloudHsmArgs),
+    /// Simulated VPC endpoint services for external key stores: made, broken, repaired.
+    #[command(after_help = vpc::EXAMPLES)]
+    Vpc(vpc::VpcArgs),
+    /// The custom key stores of every account and Region, and the states that they are in.
+    Stores,
+    /// Keeps stores in CONNECTING or DISCONNECTING, or lets an attempt to connect fail.
+    #[command(after_help = transition::EXAMPLES)]
+    Transition(transition::TransitionArgs),
+    /// Requests per second that are allowed; more get a ThrottlingException.
+    #[command(after_help = quota::EXAMPLES)]
+    Quota(quota::QuotaArgs),
     /// Forgets everything: keys, stores, faults; as if just started.
     Reset,
 }
@@ -46,6 +64,11 @@ impl Command {
     fn call(self) -> Call {
         match self {
             Self::Clock(arguments) => arguments.call(),
+            Self::Cloudhsm(arguments) => arguments.call(),
+            Self::Vpc(arguments) => arguments.call(),
+            Self::Stores => Call::get("/stores"),
+            Self::Transition(arguments) => arguments.call(),
+            Self::Quota(arguments) => arguments.call(),
             Self::Reset => Call::post("/reset", json!({})),
         }
     }

@@ -7,6 +7,8 @@ mod id;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tokio::task::AbortHandle;
+
 use crate::api::KmsError;
 use crate::cloudhsm::{CloudHsm, ClusterId, HsmLink, KeyStorePassword};
 use crate::connection::{Attempt, Change, Connect, Connection, ConnectionErrorCode, InvalidState};
@@ -38,6 +40,8 @@ pub(crate) struct CustomKeyStore {
     connection: Connection<Client>,
     /// The connections of the attempt that runs, which a disconnect closes.
     attempt: Option<Arc<Pool>>,
+    /// The task of the last attempt, which a disconnect ends.
+    attempt_task: Option<AbortHandle>,
 }
 
 impl CustomKeyStore {
@@ -57,6 +61,7 @@ impl CustomKeyStore {
             revision: 0,
             connection: Connection::new(),
             attempt: None,
+            attempt_task: None,
         }
     }
 
@@ -130,6 +135,11 @@ impl CustomKeyStore {
         self.attempt = Some(Arc::clone(pool));
     }
 
+    /// The attempt that runs is that task.
+    pub(crate) fn attempt_is(&mut self, task: AbortHandle) {
+        self.attempt_task = Some(task);
+    }
+
     /// The attempt has reached the proxy.
     ///
     /// # Errors
@@ -191,6 +201,10 @@ impl CustomKeyStore {
         if let Some(pool) = &attempt {
             // Nobody waits for the result of the attempt.
             pool.abort();
+        }
+        if let Some(task) = self.attempt_task.take() {
+            // It would wait for a CONNECTING that is held.
+            task.abort();
         }
         Ok(Remains { client, attempt })
     }

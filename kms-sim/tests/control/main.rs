@@ -6,7 +6,12 @@
 )]
 
 mod clock;
+mod cloudhsm;
 mod ctl;
 mod guard;
+mod quota;
 mod reset;
 mod simulator;
+mod transition;
+mod vpc;
+mod with_proxy;

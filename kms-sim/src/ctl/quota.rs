@@ -1,0 +1,82 @@
+//! `kms-sim ctl quota`.
+
+use std::str::FromStr;
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::client::{Call, members};
+
+#[derive(Args, Debug)]
+pub(super) struct QuotaArgs {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Sets the quota of a store, or of all that have none of their own.
+    Set {
+        /// Requests per second, or `unlimited`.
+        #[arg(long, value_name = "N")]
+        per_second: Rate,
+        /// The CustomKeyStoreId; without it the stores that have no quota of their own.
+        #[arg(long, value_name = "ID")]
+        store: Option<String>,
+    },
+    /// Sets the quota of every account in each Region, over all of its keys.
+    SetAccount {
+        /// Requests per second, or `unlimited`.
+        #[arg(long, value_name = "N")]
+        per_second: Rate,
+    },
+    /// Goes back to 1,800 for each store and no limit for accounts.
+    Reset,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rate(Option<u32>);
+
+impl FromStr for Rate {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "unlimited" => Ok(Self(None)),
+            number => match number.parse() {
+                Ok(number) => Ok(Self(Some(number))),
+                Err(_) => Err("expected a number of requests per second, or unlimited"),
+            },
+        }
+    }
+}
+
+impl QuotaArgs {
+    pub(super) fn call(self) -> Call {
+        match self.command {
+            None => Call::get("/quota"),
+            Some(Command::Set {
+                per_second: Rate(rate),
+                store,
+            }) => {
+                let body = members([
+                    ("CustomKeyStoreId", store.map(Value::from)),
+                    ("RequestsPerSecond", Some(json!(rate))),
+                ]);
+                Call::put("/quota", body)
+            }
+            Some(Command::SetAccount {
+                per_second: Rate(rate),
+            }) => Call::put("/quota/account", json!({"RequestsPerSecond": rate})),
+            Some(Command::Reset) => Call::delete("/quota"),
+        }
+    }
+}
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  Every request with a key of the store is throttled:
+    kms-sim ctl quota set --per-second 0 --store cks-…
+
+  As AWS has raised it:
+    kms-sim ctl quota set --per-second 10000";
