@@ -64,6 +64,10 @@ impl XksError {
         ErrorName::UnsupportedOperation,
         "the request is longer than this proxy supports",
     );
+    pub(crate) const TOO_MANY_BODIES: Self = Self::new(
+        ErrorName::Throttling,
+        "too many requests on this connection are incomplete",
+    );
     pub(crate) const BODY_INCOMPLETE: Self = Self::new(
         ErrorName::Validation,
         "the request body did not arrive, or not in time",

@@ -21,6 +21,7 @@ use crate::pipeline::{Pipeline, Refusal, RequestHead};
 use crate::request_log::Outcome;
 use crate::runtime::Runtime;
 use crate::server::activity::Activity;
+use crate::server::body_room::SharedRoom;
 
 /// Which of the two listeners a request came through.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -99,6 +100,7 @@ async fn api(
         unread: !body.is_end_stream(),
         incoming: body,
         activity,
+        shared_room: runtime.body_room(),
     };
     let body = body.read(limit, deadline);
     let result = without_panic(pipeline.serve(head, body, &mut record)).await;
@@ -121,6 +123,7 @@ struct Body<'a> {
     incoming: Incoming,
     unread: bool,
     activity: &'a Activity,
+    shared_room: &'a SharedRoom,
 }
 
 impl Body<'_> {
@@ -148,6 +151,12 @@ impl Body<'_> {
         if least > limit {
             return Err(XksError::BODY_TOO_LONG);
         }
+        let most = announced.upper().and_then(|n| usize::try_from(n).ok());
+        let most = most.map_or(limit, |most| most.min(limit));
+        // Given back when the body is complete: then its signature is verified at once.
+        let Some(_room) = self.activity.body_room.take(most, limit, self.shared_room) else {
+            return Err(XksError::TOO_MANY_BODIES);
+        };
         // Of the announced length from the beginning, so that no half-grown copy is left behind.
         let mut bytes = Zeroizing::new(Vec::with_capacity(least));
         let frames = async {

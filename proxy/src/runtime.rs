@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::health::{Monitored, ProxyIdentity};
 use crate::key_store::KeyStores;
 use crate::request_log::RequestLog;
+use crate::server::body_room::SharedRoom;
 use crate::tls::ClientAuthentication;
 
 /// The time as requests see it.
@@ -79,6 +80,7 @@ pub struct Runtime {
     clock: Clock,
     draining: AtomicBool,
     clients_changed: watch::Sender<()>,
+    body_room: SharedRoom,
 }
 
 impl Runtime {
@@ -90,6 +92,7 @@ impl Runtime {
             clock,
             draining: AtomicBool::new(false),
             clients_changed: watch::Sender::new(()),
+            body_room: SharedRoom::default(),
         }
     }
 
@@ -124,6 +127,10 @@ impl Runtime {
 
     pub(crate) fn begin_drain(&self) {
         self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn body_room(&self) -> &SharedRoom {
+        &self.body_room
     }
 
     pub(crate) fn clients_changed(&self) -> watch::Receiver<()> {

@@ -3,6 +3,7 @@
 //! [`run`] takes the listeners and the signal to end from its caller, and ends every task that it starts.
 
 pub(crate) mod activity;
+pub(crate) mod body_room;
 mod connection;
 mod stream;
 
@@ -47,8 +48,9 @@ impl Default for Drain {
     }
 }
 
-/// Serves until `shutdown`, then drains: `/ping` answers 503 at once, after the delay new connections are refused,
-/// requests in flight finish, and what has not finished by the timeout is cut off.
+/// Serves until `shutdown`, then drains: at once `/ping` answers 503 and every answer over HTTP/1.1 asks the client to
+/// close its connection; after the delay new connections are refused, requests in flight and on their way finish, and
+/// what has not finished by the timeout is cut off.
 pub async fn run(
     listeners: Listeners,
     runtime: Arc<Runtime>,
@@ -83,6 +85,7 @@ pub async fn run(
         "draining: /ping answers 503, new connections are taken until the delay has passed"
     );
     runtime.begin_drain();
+    phase.send_replace(Phase::Leaving);
     sleep(drain.delay.min(drain.timeout)).await;
     phase.send_replace(Phase::Closing);
     let finished = async { while tasks.join_next().await.is_some() {} };
@@ -94,17 +97,19 @@ pub async fn run(
 }
 
 /// What connections need to know of the server's life.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Phase {
     Serving,
+    /// Everyone is served, and asked to go elsewhere.
+    Leaving,
     /// No new connection; open ones end with their requests.
     Closing,
 }
 
-/// Waits for the end of the drain's delay, or of the server.
-async fn closing(mut phases: watch::Receiver<Phase>) {
+/// Waits for a phase or a later one.
+async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
     // An error says that the server is gone, which is an end, too.
-    let _ = phases.wait_for(|phase| *phase == Phase::Closing).await;
+    let _ = phases.wait_for(|current| *current >= phase).await;
 }
 
 /// Accepts until [`Phase::Closing`], then waits for its connections. No failure of accept ends it.
@@ -117,8 +122,10 @@ async fn accept(
 ) {
     let permits = Arc::new(Semaphore::new(max_connections));
     let mut connections = JoinSet::new();
-    let mut closed = pin!(closing(phases.clone()));
+    let mut own_phases = phases.clone();
+    let mut closed = pin!(reached(&mut own_phases, Phase::Closing));
     let mut full = false;
+    let mut failures = Failures::default();
     loop {
         let next = async {
             let permit = match Arc::clone(&permits).try_acquire_owned() {
@@ -144,6 +151,7 @@ async fn accept(
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             (accepted, permit) = next => match accepted {
                 Ok((stream, _)) => {
+                    failures.end();
                     let runtime = Arc::clone(&runtime);
                     let phases = phases.clone();
                     connections.spawn(async move {
@@ -151,7 +159,7 @@ async fn accept(
                         drop(permit);
                     });
                 }
-                Err(error) => pause_after(&error).await,
+                Err(error) => failures.pause_after(&error).await,
             },
         }
     }
@@ -159,16 +167,33 @@ async fn accept(
     while connections.join_next().await.is_some() {}
 }
 
-/// Waits after an error of accept that would only come again at once, such as no descriptor left.
-async fn pause_after(error: &io::Error) {
-    match error.kind() {
-        // The peer was gone before it was accepted.
-        io::ErrorKind::ConnectionAborted
-        | io::ErrorKind::ConnectionReset
-        | io::ErrorKind::Interrupted => {}
-        _ => {
-            tracing::error!(%error, "a connection cannot be accepted; trying again");
-            sleep(ACCEPT_PAUSE).await;
+/// Errors of accept since it last succeeded.
+#[derive(Default)]
+struct Failures(u64);
+
+impl Failures {
+    /// Waits after an error that would only come again at once, such as no descriptor left.
+    async fn pause_after(&mut self, error: &io::Error) {
+        match error.kind() {
+            // The peer was gone before it was accepted.
+            io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted => {}
+            _ => {
+                if self.0 == 0 {
+                    tracing::error!(%error, "a connection cannot be accepted; trying again until it can");
+                }
+                self.0 += 1;
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+
+    /// An attempt has succeeded.
+    fn end(&mut self) {
+        if self.0 > 0 {
+            tracing::warn!(failed_attempts = self.0, "connections are accepted again");
+            self.0 = 0;
         }
     }
 }
@@ -207,6 +232,11 @@ async fn serve(
             //= xks §Authentication R31, R34
             let stream = match timeout(limit, handshake).await {
                 Ok(Ok(stream)) => stream,
+                // Load balancers look so whether the port is open.
+                Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    tracing::debug!(%error, "a client left during the TLS handshake");
+                    return;
+                }
                 Ok(Err(error)) => {
                     tracing::info!(%error, "a TLS handshake failed");
                     return;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -11,7 +12,7 @@ use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::https::{LIMIT, Response};
 
@@ -83,5 +84,16 @@ impl H2Connection {
                 .await
                 .expect("an HTTP/2 answer in time")
         })
+    }
+
+    /// Whether the connection has ended, by GOAWAY or without a word, waiting at most `limit` for it.
+    pub fn is_closed_within(&self, limit: Duration) -> bool {
+        let closed = async {
+            while !self.sender.is_closed() {
+                sleep(Duration::from_millis(10)).await;
+            }
+        };
+        self.runtime
+            .block_on(async { timeout(limit, closed).await.is_ok() })
     }
 }

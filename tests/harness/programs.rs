@@ -49,9 +49,28 @@ impl DevProxy {
         }
     }
 
+    /// The same for a process that may have no more than this many files and sockets open.
+    pub fn start_with_descriptors(data_dir: &Path, descriptors: u32) -> Self {
+        let address = (Ipv4Addr::LOCALHOST, free_port()).into();
+        let mut shell = Command::new("sh");
+        let limit = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+        shell.arg("-c").arg(limit).arg(binaries::xks_proxy());
+        let (process, env) = launch_by(shell, data_dir, address);
+        Self {
+            process,
+            data_dir: data_dir.to_owned(),
+            env,
+        }
+    }
+
     /// The process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
+    }
+
+    /// Everything that it has written so far.
+    pub fn output(&self) -> String {
+        self.process.outputs()
     }
 
     /// Kills it with SIGKILL.
@@ -124,8 +143,12 @@ impl DevEnv {
 }
 
 fn launch(data_dir: &Path, address: SocketAddr) -> (Process, DevEnv) {
+    launch_by(Command::new(binaries::xks_proxy()), data_dir, address)
+}
+
+fn launch_by(mut program: Command, data_dir: &Path, address: SocketAddr) -> (Process, DevEnv) {
     let mut process = Process::start(
-        Command::new(binaries::xks_proxy())
+        program
             .arg("dev")
             .arg("--data-dir")
             .arg(data_dir)

@@ -137,8 +137,10 @@ fn a_head_that_does_not_come_is_given_up() {
     let request = signed("/keys/demo/encrypt", ENCRYPT_EXAMPLE).http1();
     assert_eq!(used.exchange(&request).unwrap().status, 200);
     for connection in [&mut fresh, &mut used] {
+        let start = Instant::now();
         connection.send(b"POST /example").unwrap();
         assert!(connection.is_closed_within(IN_TIME));
+        assert!(start.elapsed() >= SOON);
     }
     // A byte now and then does not help.
     let mut slow = proxy.connect();
@@ -170,18 +172,40 @@ fn an_idle_connection_is_closed_and_a_used_one_is_not() {
 }
 
 #[test]
+fn an_idle_connection_of_http_2_is_closed_and_a_used_one_is_not() {
+    let proxy = with_limits(Limits {
+        idle_timeout: Duration::from_secs(1),
+        header_timeout: SOON,
+        ..Limits::default()
+    });
+    let open = || H2Connection::open(proxy.address, HOST, Proxy::tls().alpn(&["h2"]).config());
+    let start = Instant::now();
+    let (idle, mut used) = (open(), open());
+    let request = signed("/keys/demo/encrypt", ENCRYPT_EXAMPLE);
+    for _ in 0..5 {
+        assert_eq!(used.exchange(request.http2()).unwrap().status, 200);
+        std::thread::sleep(Duration::from_millis(400));
+    }
+    assert!(idle.is_closed_within(IN_TIME));
+    assert!(start.elapsed() >= Duration::from_secs(1));
+    assert!(used.is_closed_within(IN_TIME));
+}
+
+#[test]
 fn a_handshake_that_does_not_come_is_given_up() {
     let proxy = with_limits(Limits {
         handshake_timeout: SOON,
         ..Limits::default()
     });
-    let mut silent = TcpStream::connect(proxy.address).unwrap();
-    silent.set_read_timeout(Some(IN_TIME)).unwrap();
-    assert!(!timed_out(silent.read(&mut [0])));
-    let mut partial = TcpStream::connect(proxy.address).unwrap();
-    partial.set_read_timeout(Some(IN_TIME)).unwrap();
-    partial.write_all(&[22, 3, 1, 2, 0, 1]).unwrap();
-    assert!(!timed_out(partial.read(&mut [0])));
+    // Nothing, and the beginning of a ClientHello.
+    for bytes in [&[][..], &[22, 3, 1, 2, 0, 1]] {
+        let start = Instant::now();
+        let mut connection = TcpStream::connect(proxy.address).unwrap();
+        connection.set_read_timeout(Some(IN_TIME)).unwrap();
+        connection.write_all(bytes).unwrap();
+        assert!(!timed_out(connection.read(&mut [0])));
+        assert!(start.elapsed() >= SOON);
+    }
 }
 
 fn timed_out(result: io::Result<usize>) -> bool {

@@ -11,6 +11,7 @@ mod authentication;
 mod coverage;
 mod health;
 mod limits;
+mod load;
 mod logging;
 mod operations;
 mod program;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::body_room::OwnRoom;
+
 /// The state of one connection. One task drives a connection, so nothing here is contended.
 pub(crate) struct Activity {
     opened: Instant,
@@ -16,6 +18,8 @@ pub(crate) struct Activity {
     head_began: AtomicU64,
     unread: AtomicBool,
     closing: AtomicBool,
+    /// For bodies that are not complete.
+    pub(crate) body_room: OwnRoom,
 }
 
 /// Why a connection has lasted long enough.
@@ -36,6 +40,7 @@ impl Activity {
             head_began: AtomicU64::new(0),
             unread: AtomicBool::new(false),
             closing: AtomicBool::new(false),
+            body_room: OwnRoom::default(),
         }
     }
 
@@ -76,16 +81,22 @@ impl Activity {
         self.closing.load(Ordering::Relaxed)
     }
 
-    /// When the connection will have lasted long enough, as things are now.
+    /// Whether a request head has begun and is not complete.
+    pub(super) fn expects_head(&self) -> bool {
+        self.head_began.load(Ordering::Relaxed) != 0
+    }
+
+    /// When the connection will have lasted long enough, as things are now; without `head`, bytes begin no head.
     ///
     /// Requests in flight have deadlines of their own.
-    pub(super) fn expiry(&self, head: Duration, idle: Duration) -> Expiry {
+    pub(super) fn expiry(&self, head: Option<Duration>, idle: Duration) -> Expiry {
         let at = |nanos: u64| self.opened + Duration::from_nanos(nanos);
         if self.in_flight.load(Ordering::Relaxed) > 0 {
             return Expiry::Idle(Instant::now() + idle);
         }
-        match self.head_began.load(Ordering::Relaxed).checked_sub(1) {
-            Some(began) => Expiry::Head(at(began) + head),
+        let began = self.head_began.load(Ordering::Relaxed).checked_sub(1);
+        match began.zip(head) {
+            Some((began, head)) => Expiry::Head(at(began) + head),
             None => Expiry::Idle(at(self.idle_since.load(Ordering::Relaxed)) + idle),
         }
     }

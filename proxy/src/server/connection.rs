@@ -13,7 +13,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::Phase;
 use super::activity::{Activity, Expiry};
@@ -35,7 +35,7 @@ pub(super) async fn serve<T: Transport>(
     door: Door,
     runtime: Arc<Runtime>,
     mut clients_changed: watch::Receiver<()>,
-    phases: watch::Receiver<Phase>,
+    mut phases: watch::Receiver<Phase>,
 ) {
     let activity = Arc::new(Activity::new());
     let limits = runtime.snapshot().limits.clone();
@@ -47,23 +47,24 @@ pub(super) async fn serve<T: Transport>(
             async move { http::serve(request, door, &runtime, &activity).await }
         })
     };
-    let deadlines = Deadlines {
-        head: limits.header_timeout,
-        idle: limits.idle_timeout,
-    };
-    let ended = async {
-        tokio::select! {
-            () = super::closing(phases) => {}
-            _ = clients_changed.changed() => {}
+    let ended = {
+        let activity = Arc::clone(&activity);
+        async move {
+            tokio::select! {
+                () = drained(&mut phases, protocol, &activity) => {}
+                _ = clients_changed.changed() => {}
+            }
         }
     };
+    let idle = limits.idle_timeout;
     match protocol {
         Protocol::Http1 => {
             let connection = http1::Builder::new()
                 .max_buf_size(MAX_HEAD_BYTES)
                 .header_read_timeout(None)
                 .serve_connection(io, service);
-            drive(connection, activity, deadlines, ended).await;
+            let head = Some(limits.header_timeout);
+            drive(connection, activity, Deadlines { head, idle }, ended).await;
         }
         Protocol::Http2 => {
             let connection = http2::Builder::new(TokioExecutor::new())
@@ -74,18 +75,32 @@ pub(super) async fn serve<T: Transport>(
                 .max_send_buf_size(MAX_SEND_BUFFER)
                 .serve_connection(io, service);
             // Bytes between requests are frames of the connection, no head that is slow to come.
-            let deadlines = Deadlines {
-                head: deadlines.idle,
-                ..deadlines
-            };
-            drive(connection, activity, deadlines, ended).await;
+            drive(connection, activity, Deadlines { head: None, idle }, ended).await;
+        }
+    }
+}
+
+/// Waits until a drain leaves no more than goodbye to say.
+///
+/// An HTTP/1.1 connection that is closed between requests may lose the one that is on its way. So answers ask for the
+/// end of the connection as soon as the drain begins, and a connection without a request stays open for a moment.
+/// HTTP/2 needs no such care: GOAWAY says which requests are served.
+//= xks §Load balancer health checks R40
+async fn drained(phases: &mut watch::Receiver<Phase>, protocol: Protocol, activity: &Activity) {
+    super::reached(phases, Phase::Leaving).await;
+    activity.close();
+    super::reached(phases, Phase::Closing).await;
+    if protocol == Protocol::Http1 {
+        sleep(LAST_REQUEST_TIME).await;
+        while activity.expects_head() {
+            sleep(LAST_REQUEST_TIME).await;
         }
     }
 }
 
 #[derive(Clone, Copy)]
 struct Deadlines {
-    head: Duration,
+    head: Option<Duration>,
     idle: Duration,
 }
 
@@ -204,5 +219,7 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
 const MAX_RESET_STREAMS: usize = 20;
 const MAX_SEND_BUFFER: usize = 256 * 1024;
+/// In a drain, for a request that was sent before the client knew of it.
+const LAST_REQUEST_TIME: Duration = Duration::from_millis(500);
 /// For an idle connection to say goodbye.
 const FINISH_TIME: Duration = Duration::from_secs(2);
