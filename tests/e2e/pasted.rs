@@ -155,7 +155,8 @@ impl Clients {
 
     /// Runs a script in bash, where `aws` is the CLI that was found and has no configuration of its user.
     fn shell(&self, script: &str) -> (ExitStatus, String, String) {
-        let function = format!("aws() {{ '{}' \"$@\"; }}", self.aws.display());
+        // `command`, or a function named like the program would call itself.
+        let function = format!("aws() {{ command '{}' \"$@\"; }}", self.aws.display());
         run(
             Command::new("bash")
                 .args(["-c", &format!("{function}\n{script}")])
