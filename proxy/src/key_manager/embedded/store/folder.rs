@@ -17,7 +17,7 @@ pub(super) struct Folder {
     pub(super) data_dir: PathBuf,
     pub(super) store: PathBuf,
     generation: PathBuf,
-    _lock: File,
+    _lock: FolderLock,
 }
 
 impl Folder {
@@ -34,7 +34,7 @@ impl Folder {
                 data_dir: data_dir.into(),
                 store: data_dir.join("store.redb"),
                 generation: data_dir.join("generation"),
-                _lock: lock,
+                _lock: FolderLock(lock),
             }),
             Err(TryLockError::WouldBlock) => Err(StoreError::Held {
                 data_dir: data_dir.into(),
@@ -99,6 +99,17 @@ impl Folder {
         StoreError::AlreadyInitialised {
             data_dir: self.data_dir.clone(),
         }
+    }
+}
+
+/// The lock on a data folder's own entry.
+struct FolderLock(File);
+
+impl Drop for FolderLock {
+    fn drop(&mut self) {
+        // Closing alone would not do while a child process is being started: until its exec it has our files, too.
+        // If it fails, the lock ends with the last of them.
+        drop(self.0.unlock());
     }
 }
 
