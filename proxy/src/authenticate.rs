@@ -121,16 +121,12 @@ pub(crate) fn authenticate<'a>(
     now: SystemTime,
     record: &mut Record,
 ) -> Result<Authenticated<RawRequest<'a>>, XksError> {
-    let headers = request.head.headers.iter();
-    let headers: Vec<_> = headers
-        .map(|(name, value)| (name.as_str(), value.as_bytes()))
-        .collect();
     let signed = SignedRequest {
         method: request.head.method,
         path: request.head.path,
         query: request.head.query,
         authority: request.head.authority,
-        headers: headers.iter().copied(),
+        headers: request.head.headers,
         body: &request.body,
     };
     match credentials.current().verifier.verify(&signed, now.into()) {

@@ -13,11 +13,11 @@ use crate::key_manager::KeyManagerError;
 /// Why a request was not served.
 //= xks §Error codes R30: constant messages, fewer than 512 printable ASCII characters.
 #[derive(Debug)]
-pub(crate) struct XksError {
+pub struct XksError {
     /// Decides status and `errorName`.
-    pub(crate) name: ErrorName,
+    pub name: ErrorName,
     /// `errorMessage`.
-    pub(crate) message: &'static str,
+    pub message: &'static str,
     /// For the log.
     pub(crate) cause: Option<Cause>,
 }

@@ -1,9 +1,6 @@
 //! Between hyper and the pipeline: reads bodies within their limits and writes every answer, errors included.
 
 use std::convert::Infallible;
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,9 +13,7 @@ use xks_api::error::ErrorBody;
 use zeroize::Zeroizing;
 
 use crate::error::XksError;
-use crate::ops::Encoded;
-use crate::pipeline::{Pipeline, Refusal, RequestHead};
-use crate::request_log::Outcome;
+use crate::pipeline::{self, Answer, Encoded, RequestHead};
 use crate::runtime::Runtime;
 use crate::server::activity::Activity;
 use crate::server::body_room::SharedRoom;
@@ -49,7 +44,9 @@ pub(crate) async fn serve(
             Door::Health => error_response(&XksError::INVALID_URI_PATH),
         }
     };
-    if activity.closing() && version < Version::HTTP_2 {
+    // In a drain, clients of HTTP/1.1 move on with an answer in hand: a request that meets a closing connection on its
+    // way would be lost. HTTP/2 tells its clients what it did not take.
+    if (activity.closing() || runtime.draining()) && version < Version::HTTP_2 {
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
@@ -78,9 +75,10 @@ async fn api(
     activity: &Activity,
 ) -> Response<Full<Bytes>> {
     let (parts, body) = request.into_parts();
-    let snapshot = runtime.snapshot();
-    let now = runtime.now();
-    let mut record = runtime.log().record(now);
+    let (limit, time_limit) = {
+        let limits = &runtime.snapshot().limits;
+        (limits.max_body_bytes, limits.body_timeout)
+    };
     let head = RequestHead {
         method: parts.method.as_str(),
         path: parts.uri.path(),
@@ -88,34 +86,17 @@ async fn api(
         authority: parts.uri.authority().map(http::uri::Authority::as_str),
         headers: &parts.headers,
     };
-    let pipeline = Pipeline {
-        key_stores: &snapshot.key_stores,
-        identity: &snapshot.identity,
-        time_limit: snapshot.limits.key_manager_timeout,
-        now,
-    };
-    let limit = snapshot.limits.max_body_bytes;
-    let deadline = snapshot.limits.body_timeout;
     let body = Body {
         unread: !body.is_end_stream(),
         incoming: body,
         activity,
         shared_room: runtime.body_room(),
     };
-    let body = body.read(limit, deadline);
-    let result = without_panic(pipeline.serve(head, body, &mut record)).await;
-    let (response, error) = match result {
-        Ok(encoded) => (ok_response(encoded), None),
-        Err(Refusal::MethodNotAllowed) => (method_not_allowed("POST"), None),
-        Err(Refusal::Error(e)) => (error_response(&e), Some(e)),
-    };
-    let outcome = Outcome {
-        status: response.status().as_u16(),
-        error: error.as_ref(),
-        took: record.started().elapsed(),
-    };
-    runtime.log().write(record, outcome);
-    response
+    match pipeline::answer(runtime, head, body.read(limit, time_limit)).await {
+        Answer::Ok(encoded) => ok_response(encoded),
+        Answer::MethodNotAllowed => method_not_allowed("POST"),
+        Answer::Error(error) => error_response(&error),
+    }
 }
 
 /// A request body, and whether some of it has been left unread.
@@ -197,19 +178,6 @@ fn append(bytes: &mut Zeroizing<Vec<u8>>, data: &[u8]) {
         *bytes = larger;
     }
     bytes.extend_from_slice(data);
-}
-
-/// A panic is a defect of the proxy: it ends its own request, not its neighbours.
-async fn without_panic<T>(request: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-    let mut request = pin!(request);
-    std::future::poll_fn(|context| {
-        let poll = AssertUnwindSafe(|| request.as_mut().poll(context));
-        std::panic::catch_unwind(poll).unwrap_or_else(|_| {
-            let error = XksError::INTERNAL.because("a panic, reported where it happened");
-            Poll::Ready(Err(error.into()))
-        })
-    })
-    .await
 }
 
 //= xks §API content type R1

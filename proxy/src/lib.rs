@@ -11,6 +11,8 @@
 //! | [`server`] | listeners, connections, deadlines, drain |
 //! | [`tls`] | certificates, suites, client names |
 //! | [`runtime`] | what connections share |
+//! | [`pipeline`] | the order of checks, from a request to its answer |
+//! | [`error`] | why a request is not served |
 //! | [`key_store`] | URI path prefixes with their credentials and keys |
 //! | [`key_manager`] | the seam to what holds the keys |
 //! | [`health`] | probes and what they found |
@@ -25,13 +27,13 @@ pub mod authenticate;
 pub mod check;
 pub mod cli;
 pub mod config;
-mod error;
+pub mod error;
 pub mod health;
 mod http;
 pub mod key_manager;
 pub mod key_store;
 mod ops;
-mod pipeline;
+pub mod pipeline;
 pub mod process_memory;
 pub mod reload;
 pub mod request_log;

@@ -2,7 +2,10 @@
 //!
 //! route → key store → body → authenticate → operation. Nothing of a body is parsed before its signature is verified.
 
-use std::time::{Duration, SystemTime};
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::SystemTime;
 
 use tokio::time::timeout_at;
 use xks_api::route::{NoRoute, route};
@@ -10,20 +13,25 @@ use zeroize::Zeroizing;
 
 use crate::authenticate::authenticate;
 use crate::error::XksError;
-use crate::health::ProxyIdentity;
-use crate::key_store::KeyStores;
-use crate::ops::{self, Encoded};
-use crate::request_log::Record;
+use crate::ops;
+use crate::request_log::{Outcome, Record};
+use crate::runtime::{Runtime, Snapshot};
+
+pub use crate::ops::Encoded;
 
 /// A request as it came, without its body.
-#[derive(Clone, Copy)]
-pub(crate) struct RequestHead<'a> {
-    pub(crate) method: &'a str,
-    pub(crate) path: &'a str,
-    pub(crate) query: Option<&'a str>,
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The path, neither decoded nor normalised.
+    pub path: &'a str,
+    /// What follows the `?`.
+    pub query: Option<&'a str>,
     /// `:authority` of HTTP/2, which stands for `host`.
-    pub(crate) authority: Option<&'a str>,
-    pub(crate) headers: &'a http::HeaderMap,
+    pub authority: Option<&'a str>,
+    /// Every header.
+    pub headers: &'a http::HeaderMap,
 }
 
 /// A request as it came.
@@ -33,20 +41,107 @@ pub(crate) struct RawRequest<'a> {
     pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
-/// What every request of one moment works with.
-pub(crate) struct Pipeline<'a> {
-    pub(crate) key_stores: &'a KeyStores,
-    pub(crate) identity: &'a ProxyIdentity,
-    /// How long an operation may take, from the arrival of the request.
-    pub(crate) time_limit: Duration,
-    pub(crate) now: SystemTime,
+/// What a request is answered with, before it becomes HTTP.
+pub enum Answer {
+    /// 200 and JSON.
+    Ok(Encoded),
+    /// 405 and nothing but `Allow: POST`.
+    MethodNotAllowed,
+    /// One of the twelve errors.
+    Error(XksError),
+}
+
+impl Answer {
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Ok(_) => 200,
+            Self::MethodNotAllowed => 405,
+            Self::Error(error) => error.name.status(),
+        }
+    }
+
+    fn error(&self) -> Option<&XksError> {
+        match self {
+            Self::Ok(_) | Self::MethodNotAllowed => None,
+            Self::Error(error) => Some(error),
+        }
+    }
+}
+
+/// Answers a request and logs it. The body is asked for only where there is a key store that it is for.
+pub async fn answer(
+    runtime: &Runtime,
+    head: RequestHead<'_>,
+    body: impl Future<Output = Result<Zeroizing<Vec<u8>>, XksError>>,
+) -> Answer {
+    let snapshot = runtime.snapshot();
+    let now = runtime.now();
+    let mut record = runtime.log().record(now);
+    let serving = serve(&snapshot, now, head, body, &mut record);
+    let answer = match without_panic(serving).await {
+        Ok(encoded) => Answer::Ok(encoded),
+        Err(Refusal::MethodNotAllowed) => Answer::MethodNotAllowed,
+        Err(Refusal::Error(error)) => Answer::Error(error),
+    };
+    let outcome = Outcome {
+        status: answer.status(),
+        error: answer.error(),
+        took: record.started().elapsed(),
+    };
+    runtime.log().write(record, outcome);
+    answer
+}
+
+async fn serve(
+    snapshot: &Snapshot,
+    now: SystemTime,
+    head: RequestHead<'_>,
+    body: impl Future<Output = Result<Zeroizing<Vec<u8>>, XksError>>,
+    record: &mut Record,
+) -> Result<Encoded, Refusal> {
+    let route = match route(head.method, head.path) {
+        Ok(route) => route,
+        Err(no_route) => {
+            record.no_route(head.method, head.path);
+            return Err(match no_route {
+                NoRoute::MethodNotAllowed => Refusal::MethodNotAllowed,
+                NoRoute::NotFound => XksError::INVALID_URI_PATH.into(),
+            });
+        }
+    };
+    record.operation(&route.operation);
+    let key_store = match snapshot.key_stores.get(route.prefix) {
+        Ok(key_store) => key_store,
+        Err(e) => {
+            record.no_route(head.method, head.path);
+            return Err(e.into());
+        }
+    };
+    record.key_store(&key_store.prefix, key_store.key_manager.name());
+    let request = RawRequest {
+        head,
+        body: body.await?,
+    };
+    let request = authenticate(request, &key_store.credentials, now, record)?;
+    let deadline = record.started() + snapshot.limits.key_manager_timeout;
+    let context = ops::Context {
+        key_store,
+        identity: &snapshot.identity,
+        record,
+        deadline,
+    };
+    // The timer is armed only if the key manager does not answer at once.
+    let operation = ops::run(&route.operation, &request, context);
+    match timeout_at(deadline, operation).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(XksError::TOO_LATE.into()),
+    }
 }
 
 /// Why a request has no successful answer.
-pub(crate) enum Refusal {
-    /// 405.
+enum Refusal {
     MethodNotAllowed,
-    /// One of the twelve errors.
     Error(XksError),
 }
 
@@ -56,50 +151,15 @@ impl From<XksError> for Refusal {
     }
 }
 
-impl Pipeline<'_> {
-    /// Serves a request. The body is read only for a key store that is there.
-    pub(crate) async fn serve(
-        &self,
-        head: RequestHead<'_>,
-        body: impl Future<Output = Result<Zeroizing<Vec<u8>>, XksError>>,
-        record: &mut Record,
-    ) -> Result<Encoded, Refusal> {
-        let route = match route(head.method, head.path) {
-            Ok(route) => route,
-            Err(no_route) => {
-                record.no_route(head.method, head.path);
-                return Err(match no_route {
-                    NoRoute::MethodNotAllowed => Refusal::MethodNotAllowed,
-                    NoRoute::NotFound => XksError::INVALID_URI_PATH.into(),
-                });
-            }
-        };
-        record.operation(&route.operation);
-        let key_store = match self.key_stores.get(route.prefix) {
-            Ok(key_store) => key_store,
-            Err(e) => {
-                record.no_route(head.method, head.path);
-                return Err(e.into());
-            }
-        };
-        record.key_store(&key_store.prefix, key_store.key_manager.name());
-        let request = RawRequest {
-            head,
-            body: body.await?,
-        };
-        let request = authenticate(request, &key_store.credentials, self.now, record)?;
-        let deadline = record.started() + self.time_limit;
-        let context = ops::Context {
-            key_store,
-            identity: self.identity,
-            record,
-            deadline,
-        };
-        // The timer is armed only if the key manager does not answer at once.
-        let operation = ops::run(&route.operation, &request, context);
-        match timeout_at(deadline, operation).await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(XksError::TOO_LATE.into()),
-        }
-    }
+/// A panic is a defect of the proxy: it ends its own request, not its neighbours.
+async fn without_panic<T>(request: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    let mut request = pin!(request);
+    std::future::poll_fn(|context| {
+        let poll = AssertUnwindSafe(|| request.as_mut().poll(context));
+        std::panic::catch_unwind(poll).unwrap_or_else(|_| {
+            let error = XksError::INTERNAL.because("a panic, reported where it happened");
+            Poll::Ready(Err(error.into()))
+        })
+    })
+    .await
 }

@@ -27,6 +27,11 @@ pub(super) fn start(config: &LogConfig) -> Result<(RequestLog, RequestLogGuard),
         .with(layer)
         .try_init()
         .map_err(|e| Failure::of("the log", &e))?;
+    std::panic::set_hook(Box::new(|panic| {
+        // Its message may hold a part of what was being worked on.
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "a defect of the proxy: please report it");
+    }));
     let stdout = io::stdout();
     let format = format(stdout.is_terminal());
     RequestLog::start(Box::new(stdout), format).map_err(|e| Failure::of("the request log", &e))

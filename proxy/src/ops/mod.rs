@@ -23,7 +23,7 @@ use crate::pipeline::RawRequest;
 use crate::request_log::Record;
 
 /// The JSON of a successful answer.
-pub(crate) enum Encoded {
+pub enum Encoded {
     /// Nothing secret in it.
     Open(Vec<u8>),
     /// Holds a plaintext: wiped on drop.
