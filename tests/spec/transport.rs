@@ -132,3 +132,40 @@ fn a_drain_ends_in_time_whatever_clients_do() {
     );
     assert!(connection.receive().is_err());
 }
+
+#[test]
+fn no_request_is_lost_in_a_drain_under_load() {
+    let mut proxy = Proxy::start_with(Setup {
+        drain: Drain {
+            delay: Duration::from_secs(1),
+            timeout: Duration::from_secs(30),
+        },
+        ..Setup::default()
+    });
+    let request = signed("/keys/demo/encrypt", ENCRYPT_EXAMPLE).http1();
+    let address = proxy.address;
+    let client = || {
+        let mut answered = 0;
+        // As a pooling client does it: a new connection where the old one was said to end.
+        while let Ok(mut connection) = Connection::tls(address, HOST, Proxy::tls().config()) {
+            loop {
+                let response = connection.exchange(&request).expect("an answer");
+                assert_eq!(response.status, 200);
+                answered += 1;
+                if response.header("connection") == Some("close") {
+                    break;
+                }
+            }
+        }
+        answered
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..8).map(|_| scope.spawn(client)).collect();
+        std::thread::sleep(Duration::from_millis(300));
+        proxy.shut_down();
+        proxy.wait();
+        for client in clients {
+            assert!(client.join().expect("no request is lost") > 0);
+        }
+    });
+}
