@@ -44,9 +44,7 @@ pub(crate) async fn serve(
             Door::Health => error_response(&XksError::INVALID_URI_PATH),
         }
     };
-    // In a drain, clients of HTTP/1.1 move on with an answer in hand: a request that meets a closing connection on its
-    // way would be lost. HTTP/2 tells its clients what it did not take.
-    if (activity.closing() || runtime.draining()) && version < Version::HTTP_2 {
+    if activity.closing() && version < Version::HTTP_2 {
         response
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));

@@ -309,33 +309,3 @@ fn a_file_that_changes_is_taken_up_without_a_word() {
         served.shows("server-rsa.crt.pem").then_some(())
     });
 }
-
-#[test]
-fn running_out_of_descriptors_does_not_end_the_server() {
-    let folder = temp_dir();
-    let mut proxy = DevProxy::start(folder.path());
-    let id = rustix::process::Pid::from_raw(i32::try_from(proxy.process().id()).unwrap());
-    let limit = rustix::process::Rlimit {
-        current: Some(40),
-        maximum: Some(40),
-    };
-    rustix::process::prlimit(id, rustix::process::Resource::Nofile, limit).unwrap();
-    let connections: Vec<_> = (0..60)
-        .filter_map(|_| Connection::plain(proxy.env.address).ok())
-        .collect();
-    proxy
-        .process()
-        .wait_until("the accept error", LIMIT, |process| {
-            let told = process.stderr().contains("a connection cannot be accepted");
-            told.then_some(())
-        });
-    drop(connections);
-    let response = wait_for("the server to take connections again", LIMIT, || {
-        let config = TlsClient::trusting(&proxy.env.ca_file).config();
-        let mut connection = Connection::tls(proxy.env.address, "localhost", config).ok()?;
-        let ping = b"GET /ping HTTP/1.1\r\nhost: localhost\r\n\r\n";
-        connection.exchange(ping).ok()
-    });
-    assert_eq!(response.status, 200);
-    assert_eq!(proxy.env.call("keys/demo/encrypt", &encrypt()).status, 200);
-}
