@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::ctl::{self, CtlArgs};
 use crate::demo::{self, DemoArgs};
+use crate::stub_command::{self, StubProxyArgs};
 use crate::trust;
 
 /// A simulator of the AWS KMS API whose external key stores talk to a real XKS proxy.
@@ -35,6 +36,9 @@ enum Command {
     /// Makes a running simulator misbehave on purpose: faults, time, state.
     #[command(after_help = ctl::EXAMPLES)]
     Ctl(CtlArgs),
+    /// Serves an XKS proxy that answers as a script says, for testing a KMS and its clients.
+    #[command(after_help = stub_command::EXAMPLES)]
+    StubProxy(StubProxyArgs),
     /// Prints a completion script for a shell.
     Completions {
         /// The shell.
@@ -130,6 +134,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Serve(arguments) => serve(*arguments),
         Command::Demo(arguments) => demo::run(arguments),
         Command::Ctl(arguments) => ctl::run(arguments),
+        Command::StubProxy(arguments) => stub_command::run(&arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "kms-sim", &mut io::stdout());
             Ok(())

@@ -1,8 +1,8 @@
 //! Encrypt, Decrypt, ReEncrypt and data keys, with and without an external key, through the API.
 
+use crate::stub_proxy::{Answer, SECRET_ERROR_MESSAGE, StubProxy};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use harness::stub_proxy::{Answer, SECRET_ERROR_MESSAGE, StubProxy};
 use serde_json::{Value, json};
 
 use crate::test_client::TestClient;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use harness::stub_proxy::StubProxy;
+use crate::stub_proxy::StubProxy;
 use serde_json::{Value, json};
 use xks_api::fields::{AuthenticationTag, CiphertextMetadata, InitializationVector};
 use xks_api::sealed::Sealed;

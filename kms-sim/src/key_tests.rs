@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::stub_proxy::{Answer, StubProxy};
+use crate::stub_proxy::{Answer, StubProxy};
 use serde_json::{Value, json};
 
 use crate::test_client::TestClient;

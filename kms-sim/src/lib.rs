@@ -17,6 +17,7 @@ mod credentials;
 #[cfg(test)]
 mod crypto_tests;
 mod custom_key_store;
+mod defect;
 mod dispatch;
 mod encryption_context;
 mod grant;
@@ -37,6 +38,7 @@ mod resolve;
 mod rotation;
 mod server;
 mod simulator;
+pub mod stub_proxy;
 #[cfg(test)]
 mod test_client;
 mod transitions;

@@ -3,6 +3,7 @@
 mod cli;
 mod ctl;
 mod demo;
+mod stub_command;
 mod trust;
 
 use std::process::ExitCode;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use harness::stub_proxy::{
+use crate::stub_proxy::{
     ACCESS_KEY_ID, Answer, HOST, Handshake, SECRET_ACCESS_KEY, StubProxy, URI_PATH,
 };
 use serde_json::Value;

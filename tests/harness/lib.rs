@@ -13,7 +13,6 @@
 //! | [`tls`] | rustls client configurations |
 //! | [`byte_counter`] | a TCP relay that counts, cuts and stalls |
 //! | [`certificates`] | the test certificates in `certs/` |
-//! | [`stub_proxy`] | a proxy that a test programs to be wrong |
 //! | [`backend`] | says what is missing on this machine, or fails over it |
 
 pub mod backend;
@@ -25,7 +24,6 @@ pub mod https;
 pub mod process;
 pub mod programs;
 pub mod signer;
-pub mod stub_proxy;
 pub mod tls;
 
 use std::net::{Ipv4Addr, TcpListener};

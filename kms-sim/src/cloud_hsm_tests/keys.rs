@@ -1,6 +1,6 @@
 //! Keys whose material is in a cluster, and random bytes of its HSMs, while all is well.
 
-use harness::stub_proxy::StubProxy;
+use crate::stub_proxy::StubProxy;
 use serde_json::json;
 
 use super::*;

@@ -12,6 +12,7 @@ mod guard;
 mod quota;
 mod reset;
 mod simulator;
+mod stub;
 mod transition;
 mod vpc;
 mod with_proxy;

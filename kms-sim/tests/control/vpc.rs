@@ -1,6 +1,6 @@
 //! VPC endpoint services made and broken from outside.
 
-use harness::stub_proxy::HOST;
+use kms_sim::stub_proxy::HOST;
 use serde_json::{Value, json};
 
 use crate::ctl::ctl_json;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::stub_proxy::{ACCESS_KEY_ID, HOST, SECRET_ACCESS_KEY, StubProxy, URI_PATH};
+use kms_sim::stub_proxy::{ACCESS_KEY_ID, HOST, SECRET_ACCESS_KEY, StubProxy, URI_PATH};
 use kms_sim::{Config, Resolve};
 use serde_json::{Value, json};
 

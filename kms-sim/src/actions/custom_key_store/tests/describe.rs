@@ -1,6 +1,6 @@
 //! What DescribeCustomKeyStores shows, one by one and in pages.
 
-use harness::stub_proxy::{ACCESS_KEY_ID, HOST, Handshake, URI_PATH};
+use crate::stub_proxy::{ACCESS_KEY_ID, HOST, Handshake, URI_PATH};
 use serde_json::{Value, json};
 
 use super::{Rig, healthy, new_store, with};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use harness::stub_proxy::Answer;
+use crate::stub_proxy::Answer;
 use serde_json::{Value, json};
 
 use super::{INVALID, Rig, call, credential, encrypt_input, id, with};

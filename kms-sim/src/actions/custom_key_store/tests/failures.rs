@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use harness::stub_proxy::{Answer, Handshake, SECRET_ERROR_MESSAGE, StubProxy, URI_PATH};
+use crate::stub_proxy::{Answer, Handshake, SECRET_ERROR_MESSAGE, StubProxy, URI_PATH};
 use serde_json::json;
 
 use super::{INVALID, Rig, encrypt_input, external_key, health, id, new_store, with};

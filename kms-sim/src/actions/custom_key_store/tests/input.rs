@@ -1,6 +1,6 @@
 //! Every rule for members that needs no state.
 
-use harness::stub_proxy::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, URI_PATH};
+use crate::stub_proxy::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, URI_PATH};
 use serde_json::{Value, json};
 
 use super::{Rig, healthy, id, new_store, with};

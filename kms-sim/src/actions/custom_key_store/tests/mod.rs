@@ -11,7 +11,7 @@ mod updates;
 use std::sync::Arc;
 use std::time::Duration;
 
-use harness::stub_proxy::{ACCESS_KEY_ID, Answer, HOST, SECRET_ACCESS_KEY, StubProxy, URI_PATH};
+use crate::stub_proxy::{ACCESS_KEY_ID, Answer, HOST, SECRET_ACCESS_KEY, StubProxy, URI_PATH};
 use serde_json::{Value, json};
 
 use crate::config::{Config, Resolve};

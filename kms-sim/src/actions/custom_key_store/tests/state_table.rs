@@ -1,6 +1,6 @@
 //! Every state × operation.
 
-use harness::stub_proxy::{Answer, HOST, URI_PATH};
+use crate::stub_proxy::{Answer, HOST, URI_PATH};
 use serde_json::{Value, json};
 
 use super::{INVALID, Rig, credential, encrypt_input, external_key, id, with};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use harness::stub_proxy::URI_PATH;
+use crate::stub_proxy::URI_PATH;
 use serde_json::{Value, json};
 
 use super::{Rig, call, healthy, id, new_store, with};

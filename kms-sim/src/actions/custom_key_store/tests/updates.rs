@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use harness::stub_proxy::ACCESS_KEY_ID;
+use crate::stub_proxy::ACCESS_KEY_ID;
 use serde_json::json;
 
 use super::{INVALID, Rig, call, credential, encrypt_input, healthy, id, with};
