@@ -2,15 +2,16 @@
 //!
 //!     boto3 ──HTTP──▶ kms-sim ──HTTPS──▶ byte counter ──▶ xks-proxy
 //!
-//! The story is told by `boto3_scenario.py`; this side owns the processes and answers its questions.
+//! The story is told by `story/main.py`; this side owns the processes and answers its questions.
 
 mod pasted;
-mod scenario;
+mod stage;
+mod story;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use harness::backend;
-use scenario::Scenario;
+use stage::Stage;
 
 /// Tests of this program run one at a time: a proxy has 250 ms for an answer, whatever else the machine does.
 fn alone() -> MutexGuard<'static, ()> {
@@ -25,8 +26,8 @@ fn boto3_sees_what_a_disconnect_breaks_and_what_goes_on_working() {
         Err(reason) => return backend::missing("boto3 end to end", &reason),
     };
     let _alone = alone();
-    let mut scenario = Scenario::start();
-    if let Err(report) = scenario.run(&python, "tests/e2e/boto3_scenario.py") {
-        panic!("{report}\n{}", scenario.server_outputs());
+    let mut stage = Stage::start(&story::PACE);
+    if let Err(report) = story::tell(&mut stage, &python) {
+        panic!("{report}\n{}", stage.server_outputs());
     }
 }

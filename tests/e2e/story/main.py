@@ -1,7 +1,7 @@
 """An external key store's life as boto3 sees it: made, connected, used, disconnected, managed, reconnected.
 
 Expected values are those of the KMS API's model, its developer guide and the XKS proxy API specification.
-Run by tests/e2e; its one argument is a JSON object with the addresses.
+Run by story.rs; its one argument is a JSON object with the addresses.
 """
 
 import connected
