@@ -1,15 +1,24 @@
-//! Simulator and proxy as processes, with a byte counter between them, driven by an AWS client that nobody changed.
+//! Simulator and proxy as processes, with a byte counter between them, driven by AWS clients that nobody changed.
 //!
-//!     boto3 ──HTTP──▶ kms-sim ──HTTPS──▶ byte counter ──▶ xks-proxy
-//!
-//! The story is told by `story/main.py`; this side owns the processes and answers its questions.
+//! ```text
+//! boto3, AWS CLI, aws-sdk-kms ──HTTP──▶ kms-sim ──HTTPS──▶ byte counter ──▶ xks-proxy
+//! ```
+//! | | what | client |
+//! |---|---|---|
+//! | `story` | every detail: messages, a proxy that is dead or late, FAILED, updates, policies | boto3 |
+//! | `scenario.json` | a store's life from its creation to its reconnection | all |
+//! | `pasted` | what the README and the demo tell users to paste | boto3, AWS CLI |
 
+mod clients;
 mod pasted;
+mod scenario;
 mod stage;
 mod story;
 
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use clients::{AwsCli, Boto3, Client, RustSdk};
 use harness::backend;
 use stage::Stage;
 
@@ -21,13 +30,51 @@ fn alone() -> MutexGuard<'static, ()> {
 
 #[test]
 fn boto3_sees_what_a_disconnect_breaks_and_what_goes_on_working() {
-    let python = match backend::python_with(&["boto3"]) {
-        Ok(python) => python,
-        Err(reason) => return backend::missing("boto3 end to end", &reason),
+    let Some(python) = found("boto3", backend::python_with(&["boto3"])) else {
+        return;
     };
     let _alone = alone();
     let mut stage = Stage::start(&story::PACE);
     if let Err(report) = story::tell(&mut stage, &python) {
         panic!("{report}\n{}", stage.server_outputs());
     }
+}
+
+#[test]
+fn boto3_goes_through_the_scenario() {
+    let Some(python) = found("boto3", backend::python_with(&["boto3"])) else {
+        return;
+    };
+    play(|stage| Boto3::start(&python, &stage.endpoint_url()));
+}
+
+#[test]
+fn the_aws_cli_goes_through_the_scenario() {
+    let Some(aws) = found("the AWS CLI", backend::aws_cli()) else {
+        return;
+    };
+    let cli = play(|stage| AwsCli::new(aws, stage.endpoint_url()));
+    println!("{} processes of the AWS CLI", cli.calls());
+}
+
+#[test]
+fn the_rust_sdk_goes_through_the_scenario() {
+    play(|stage| RustSdk::new(stage.endpoint_url()));
+}
+
+/// Takes a client through the scenario, alone.
+fn play<C: Client>(client: impl FnOnce(&Stage) -> C) -> C {
+    let _alone = alone();
+    let mut stage = Stage::start(&scenario::PACE);
+    let mut client = client(&stage);
+    if let Err(report) = scenario::run(&stage, &mut client) {
+        panic!("{report}\n{}", stage.server_outputs());
+    }
+    client
+}
+
+fn found(name: &str, client: Result<PathBuf, String>) -> Option<PathBuf> {
+    client
+        .map_err(|reason| backend::missing(&format!("{name} end to end"), &reason))
+        .ok()
 }
