@@ -71,12 +71,6 @@ impl KeyManagers {
         self.0.values().map(|open| (&open.config, &open.embedded))
     }
 
-    /// The prefix of each credential that a key manager keeps.
-    pub fn stored_credentials(&self, name: &str) -> Option<Vec<UriPathPrefix>> {
-        let all = self.0.get(name)?.embedded.credentials().snapshot();
-        Some(all.values().map(|c| c.uri_path_prefix.clone()).collect())
-    }
-
     /// Puts a configuration and these key managers together.
     ///
     /// # Errors

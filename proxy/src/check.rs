@@ -1,16 +1,16 @@
 //! Tries what a configuration says, before KMS does: TLS, key managers, credentials, time.
 
+mod inventory;
 mod tls;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::assemble::{AssembleError, KeyManagers};
 use crate::config::{Config, KeyStoreConfig};
-use crate::health::Monitored;
-use crate::key_manager::embedded::StoreError;
+use inventory::{By, Inventory};
 
 /// What one trial came to.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -64,122 +64,104 @@ pub async fn run(config: &Config, host: Option<&str>, now: SystemTime) -> Vec<Fi
         .map(|warning| Finding::new(Severity::Warning, "files", warning))
         .collect();
     findings.extend(tls::check(&config.tls, host, now));
-    match KeyManagers::default().with(config) {
-        Ok(key_managers) => {
-            findings.extend(opened(config, &key_managers).await);
-        }
-        Err(AssembleError::KeyManager { name, error })
-            if matches!(*error, StoreError::Held { .. }) =>
-        {
-            let text = "a running server has it open, so that it was not tried here; ask that server \
-                        for GetHealthStatus, or see its log";
-            let subject = format!("key manager {name}");
-            findings.push(Finding::new(Severity::Warning, subject, text));
-        }
-        Err(error) => findings.push(Finding::new(
-            Severity::Failure,
-            "key managers",
-            error.to_string(),
-        )),
-    }
-    findings
-}
-
-async fn opened(config: &Config, key_managers: &KeyManagers) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    let snapshot = match key_managers.snapshot(config) {
-        Ok(snapshot) => snapshot,
-        Err(error) => {
-            let text = error.to_string();
-            return vec![Finding::new(Severity::Failure, "configuration", text)];
-        }
-    };
-    for key_manager in &snapshot.key_managers {
-        findings.push(round_trip(key_manager, config.limits.key_manager_timeout).await);
-    }
-    for store in &config.key_stores {
-        findings.push(credentials(store, key_managers));
-        let open = snapshot
-            .key_managers
-            .iter()
-            .find(|open| open.name() == store.key_manager);
-        if let Some(open) = open {
-            findings.extend(keys(store, open).await);
-        }
-    }
-    findings
-}
-
-/// Encrypts and decrypts, twice: what is done once only is not what requests wait for.
-async fn round_trip(key_manager: &Monitored, limit: Duration) -> Finding {
-    let subject = format!("key manager {}", key_manager.name());
-    let first = key_manager.probe(PATIENCE).await;
-    let second = match first {
-        Ok(_) => key_manager.probe(PATIENCE).await,
-        Err(e) => Err(e),
-    };
-    match second {
-        Err(error) => {
-            let mut text = format!("it does not encrypt and decrypt: {error}");
-            if let Some(cause) = std::error::Error::source(&error) {
-                text = format!("{text}: {cause}");
+    let mut inventories = BTreeMap::new();
+    for (name, key_manager) in &config.key_managers {
+        match inventory::of(name, key_manager).await {
+            Ok(inventory) => {
+                findings.push(round_trip(name, &inventory, config));
+                inventories.insert(name.as_str(), inventory);
             }
-            Finding::new(Severity::Failure, subject, text)
-        }
-        Ok(took) if took > limit => {
-            let text = format!(
-                "encrypts and decrypts, but in {took:?}: more than limits.key_manager_timeout, {limit:?}, \
-                 and KMS waits for 250 ms in all"
-            );
-            Finding::new(Severity::Failure, subject, text)
-        }
-        Ok(took) if took > key_manager.slow_after() => {
-            let text = format!(
-                "encrypts and decrypts in {took:?}, slower than health.slow_after, {:?}",
-                key_manager.slow_after()
-            );
-            Finding::new(Severity::Warning, subject, text)
-        }
-        Ok(took) => {
-            let text = format!("encrypts and decrypts in {took:?}, of the 250 ms that KMS waits");
-            Finding::new(Severity::Good, subject, text)
+            Err(text) => {
+                let subject = format!("key manager {name}");
+                findings.push(Finding::new(Severity::Failure, subject, text));
+            }
         }
     }
-}
-
-fn credentials(store: &KeyStoreConfig, key_managers: &KeyManagers) -> Finding {
-    let subject = format!("key store {:?}", store.prefix.as_str());
-    let stored = key_managers
-        .stored_credentials(&store.key_manager)
-        .map_or(0, |all| all.iter().filter(|p| **p == store.prefix).count());
-    match stored + store.credentials.len() {
-        0 => {
-            let text = format!(
-                "it has no credential, so that nobody can call it: make one with `xks-proxy credential \
-                 create {}`",
-                store.prefix
-            );
-            Finding::new(Severity::Failure, subject, text)
-        }
-        1 => Finding::new(Severity::Good, subject, "it has one credential"),
-        n => Finding::new(Severity::Good, subject, format!("it has {n} credentials")),
-    }
-}
-
-/// A key that is listed by its name should be there.
-async fn keys(store: &KeyStoreConfig, key_manager: &Monitored) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for id in store.keys.named() {
-        if let Err(error) = key_manager.key_manager().resolve(id).await {
-            let subject = format!("key store {:?}", store.prefix.as_str());
-            let text = format!(
-                "the key {id} that it lists cannot be used: {error}; make it with `xks-proxy key create \
-                 {id}`, or take it from the list"
-            );
-            findings.push(Finding::new(Severity::Warning, subject, text));
+    findings.extend(duplicate_ids(config, &inventories));
+    for store in &config.key_stores {
+        if let Some(inventory) = inventories.get(store.key_manager.as_str()) {
+            findings.extend(key_store(store, inventory));
         }
     }
     findings
 }
 
-const PATIENCE: Duration = Duration::from_secs(10);
+fn round_trip(name: &str, inventory: &Inventory, config: &Config) -> Finding {
+    let (limit, slow) = (config.limits.key_manager_timeout, config.health.slow_after);
+    let by = match inventory.by {
+        By::Us => "",
+        By::Server => " in the running server",
+    };
+    let (severity, text) = match &inventory.round_trip {
+        Err(error) => (
+            Severity::Failure,
+            format!("it does not encrypt and decrypt{by}: {error}"),
+        ),
+        Ok(took) if *took > limit => (
+            Severity::Failure,
+            format!(
+                "encrypts and decrypts{by}, but in {took:?}: more than limits.key_manager_timeout, {limit:?}, \
+                 and KMS waits for 250 ms in all"
+            ),
+        ),
+        Ok(took) if *took > slow => (
+            Severity::Warning,
+            format!(
+                "encrypts and decrypts{by} in {took:?}, slower than health.slow_after, {slow:?}"
+            ),
+        ),
+        Ok(took) => (
+            Severity::Good,
+            format!("encrypts and decrypts{by} in {took:?}, of the 250 ms that KMS waits"),
+        ),
+    };
+    Finding::new(severity, format!("key manager {name}"), text)
+}
+
+/// An access key id names one secret, wherever it is kept.
+fn duplicate_ids(config: &Config, inventories: &BTreeMap<&str, Inventory>) -> Vec<Finding> {
+    let in_files = config
+        .key_stores
+        .iter()
+        .flat_map(|store| store.credentials.iter().map(|(id, _)| id.as_str()));
+    let in_key_managers = inventories
+        .values()
+        .flat_map(|inventory| inventory.credentials.iter().map(|(id, _)| id.as_str()));
+    let mut seen = BTreeSet::new();
+    in_files
+        .chain(in_key_managers)
+        .filter(|id| !seen.insert(*id))
+        .map(|id| {
+            let text = format!("the access key id {id} is in two places: remove one of them");
+            Finding::new(Severity::Failure, "credentials", text)
+        })
+        .collect()
+}
+
+fn key_store(store: &KeyStoreConfig, inventory: &Inventory) -> Vec<Finding> {
+    let prefix = store.prefix.as_str();
+    let subject = format!("key store {prefix:?}");
+    let kept = inventory.credentials.iter().filter(|(_, p)| p == prefix);
+    let (severity, text) = match kept.count() + store.credentials.len() {
+        0 => (
+            Severity::Failure,
+            format!(
+                "it has no credential, so that nobody can call it: make one with `xks-proxy credential \
+                 create {prefix}`"
+            ),
+        ),
+        1 => (Severity::Good, "it has one credential".to_owned()),
+        n => (Severity::Good, format!("it has {n} credentials")),
+    };
+    let mut findings = vec![Finding::new(severity, subject.clone(), text)];
+    for id in store.keys.named() {
+        if !inventory.keys.contains(id.as_str()) {
+            let text = format!(
+                "it lists the key {id}, which is not there: make it with `xks-proxy key create {id}`, or \
+                 take it from the list"
+            );
+            findings.push(Finding::new(Severity::Warning, subject.clone(), text));
+        }
+    }
+    findings
+}

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
+use crate::admin::{Probed, Server};
 use crate::assemble::{AssembleError, KeyManagers};
 use crate::config::{Config, ConfigError};
 use crate::runtime::Runtime;
@@ -47,7 +48,7 @@ impl Reloader {
     ///
     /// # Errors
     /// [`ReloadError`]; then nothing has changed.
-    pub fn reload(&self) -> Result<Reloaded, ReloadError> {
+    pub fn take_up(&self) -> Result<Reloaded, ReloadError> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let config = Config::load(&self.file)?;
         let key_managers = self.key_managers.borrow().clone().with(&config)?;
@@ -76,7 +77,7 @@ impl Reloader {
     /// # Errors
     /// What the reload failed with, as text.
     pub fn reload_and_log(&self) -> Result<Reloaded, String> {
-        match self.reload() {
+        match self.take_up() {
             Ok(reloaded) => {
                 tracing::info!(config = %self.file.display(), "reloaded");
                 for warning in &reloaded.warnings {
@@ -106,7 +107,7 @@ impl Reloader {
                 if !this.files_changed() {
                     return None;
                 }
-                match this.reload() {
+                match this.take_up() {
                     Ok(_) => {
                         tracing::info!("files have changed: reloaded");
                         None
@@ -128,6 +129,21 @@ impl Reloader {
                 Err(error) => tracing::error!(%error, "the files could not be looked at"),
             }
         }
+    }
+}
+
+impl Server for Reloader {
+    fn reload(&self) -> Result<Reloaded, String> {
+        self.reload_and_log()
+    }
+
+    fn probe(&self) -> Vec<Probed> {
+        let key_managers = self.runtime.snapshot().key_managers.clone();
+        let executor = tokio::runtime::Handle::current();
+        key_managers
+            .iter()
+            .map(|open| Probed::new(open.name(), executor.block_on(open.probe(PROBE_LIMIT))))
+            .collect()
     }
 }
 
@@ -206,3 +222,5 @@ impl From<AssembleError> for ReloadError {
         Self::Assemble(e)
     }
 }
+
+const PROBE_LIMIT: Duration = Duration::from_secs(10);

@@ -10,8 +10,8 @@ mod socket;
 mod tests;
 
 pub use client::{Client, ClientError};
-pub use protocol::{Command, Refusal, Reply, SecretText};
-pub use socket::{AdminSocket, Reload};
+pub use protocol::{Command, Probed, Refusal, Reply, SecretText};
+pub use socket::{AdminSocket, Server};
 
 /// The socket's name in the data folder.
 const SOCKET_NAME: &str = "admin.sock";

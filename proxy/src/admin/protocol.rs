@@ -1,6 +1,7 @@
 //! The commands and replies of administrators: one JSON line each way.
 
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -9,6 +10,7 @@ use xks_api::ids::{AccessKeyId, ExternalKeyId, SecretAccessKey, UriPathPrefix};
 use xks_api::message::KeyStatus;
 use zeroize::Zeroizing;
 
+use crate::key_manager::KeyManagerError;
 use crate::key_manager::embedded::{
     AdminError, Administration, BackupSeal, CredentialInfo, Force, KeyInfo, KeyMaterial,
     NewCredential, RootKeySource, Usages, VersionState,
@@ -86,6 +88,8 @@ pub enum Command {
     ExportBackup { seal: SecretText },
     /// `reload`
     Reload {},
+    /// A part of `check`
+    Probe {},
 }
 
 /// What an administrator gets.
@@ -108,6 +112,58 @@ pub enum Reply {
     Backup(String),
     /// What there is to say of a reload that was done, line by line.
     Reloaded(Vec<String>),
+    /// How each key manager does.
+    Probed(Vec<Probed>),
+}
+
+/// What a key manager made of an encryption and a decryption.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Probed {
+    /// Its name in the configuration.
+    pub key_manager: String,
+    outcome: ProbeOutcome,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum ProbeOutcome {
+    Microseconds(u64),
+    Failed(String),
+}
+
+impl Probed {
+    /// What a probe came to.
+    pub fn new(key_manager: &str, result: Result<Duration, KeyManagerError>) -> Self {
+        let outcome = match result {
+            Ok(took) => {
+                ProbeOutcome::Microseconds(u64::try_from(took.as_micros()).unwrap_or(u64::MAX))
+            }
+            Err(error) => ProbeOutcome::Failed(Self::failure(&error)),
+        };
+        Self {
+            key_manager: key_manager.to_owned(),
+            outcome,
+        }
+    }
+
+    /// How long it took, or why it failed.
+    ///
+    /// # Errors
+    /// What the key manager failed with, as text.
+    pub fn result(self) -> Result<Duration, String> {
+        match self.outcome {
+            ProbeOutcome::Microseconds(micros) => Ok(Duration::from_micros(micros)),
+            ProbeOutcome::Failed(text) => Err(text),
+        }
+    }
+
+    /// A failure with its cause, for an administrator.
+    pub fn failure(error: &KeyManagerError) -> String {
+        match std::error::Error::source(error) {
+            None => error.to_string(),
+            Some(cause) => format!("{error}: {cause}"),
+        }
+    }
 }
 
 /// Why a command was not carried out, as text for the administrator.
@@ -169,6 +225,7 @@ impl Command {
             Self::RotateRootKey { .. } => ("rotate-root-key", ""),
             Self::ExportBackup { .. } => ("export-backup", ""),
             Self::Reload {} => ("reload", ""),
+            Self::Probe {} => ("probe", ""),
         }
     }
 
@@ -225,8 +282,8 @@ impl Command {
                 let backup = administration.export_backup(&seal)?;
                 Ok(Reply::Backup(STANDARD.encode(backup)))
             }
-            Self::Reload {} => Err(Refusal::new(
-                &"only a running server reloads, and none serves this data folder",
+            Self::Reload {} | Self::Probe {} => Err(Refusal::new(
+                &"only a running server does this, and none serves this data folder",
             )),
         }
     }

@@ -15,13 +15,22 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::protocol::{Answer, Command, Refusal, Reply};
+use super::protocol::{Answer, Command, Probed, Refusal, Reply};
 use super::{MAX_COMMAND_LEN, SOCKET_NAME};
 use crate::key_manager::embedded::Administration;
 use crate::reload::Reloaded;
 
-/// Reloads the configuration of the server; waits for the disk.
-pub type Reload = Arc<dyn Fn() -> Result<Reloaded, String> + Send + Sync>;
+/// What an administrator asks of the server as a whole; called on threads that may block.
+pub trait Server: Send + Sync {
+    /// Reloads the configuration.
+    ///
+    /// # Errors
+    /// What the reload failed with, as text.
+    fn reload(&self) -> Result<Reloaded, String>;
+
+    /// Has every key manager encrypt and decrypt.
+    fn probe(&self) -> Vec<Probed>;
+}
 
 /// The socket in the data folder; its file goes when it is dropped.
 pub struct AdminSocket {
@@ -55,7 +64,7 @@ impl AdminSocket {
     pub async fn serve(
         self,
         administration: Arc<Administration>,
-        reload: Reload,
+        server: Arc<dyn Server>,
         shutdown: impl Future<Output = ()>,
     ) {
         let mut shutdown = pin!(shutdown);
@@ -68,8 +77,8 @@ impl AdminSocket {
                     match accepted {
                         Ok((stream, _)) => {
                             let administration = Arc::clone(&administration);
-                            let reload = Arc::clone(&reload);
-                            connections.spawn(connection(stream, administration, reload));
+                            let server = Arc::clone(&server);
+                            connections.spawn(connection(stream, administration, server));
                         }
                         Err(error) => {
                             tracing::warn!(%error, "the admin socket accepts no connection");
@@ -93,12 +102,16 @@ impl Drop for AdminSocket {
     }
 }
 
-async fn connection(mut stream: UnixStream, administration: Arc<Administration>, reload: Reload) {
+async fn connection(
+    mut stream: UnixStream,
+    administration: Arc<Administration>,
+    server: Arc<dyn Server>,
+) {
     let answer = match receive(&mut stream).await {
         Ok(Received::Command(command)) => {
             // The disk is waited for on a thread that may block.
             let task =
-                tokio::task::spawn_blocking(move || carry_out(command, &administration, &reload));
+                tokio::task::spawn_blocking(move || carry_out(command, &administration, &*server));
             match task.await {
                 Ok(Ok(reply)) => Answer::Ok(reply),
                 Ok(Err(refusal)) => Answer::Error(refusal),
@@ -118,12 +131,13 @@ async fn connection(mut stream: UnixStream, administration: Arc<Administration>,
 fn carry_out(
     command: Command,
     administration: &Administration,
-    reload: &Reload,
+    server: &dyn Server,
 ) -> Result<Reply, Refusal> {
     let (name, of) = command.describe();
     let of = of.to_owned();
     let result = match command {
-        Command::Reload {} => match reload() {
+        Command::Probe {} => Ok(Reply::Probed(server.probe())),
+        Command::Reload {} => match server.reload() {
             Ok(reloaded) => Ok(Reply::Reloaded(reloaded.into_texts())),
             Err(error) => Err(Refusal::new(&error)),
         },

@@ -6,20 +6,40 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
 use xks_api::message::KeyStatus;
 
-use super::{AdminSocket, Client, ClientError, Command, Reply, SOCKET_NAME};
+use super::{AdminSocket, Client, ClientError, Command, Probed, Reply, SOCKET_NAME};
+use crate::key_manager::KeyManagerError;
 use crate::key_manager::embedded::{Embedded, Force, RootKeySource, Usages, VersionState};
+use crate::reload::Reloaded;
 
 struct Server {
     folder: TempDir,
     embedded: Embedded,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
+}
+
+/// Stands for the rest of the server.
+struct Unwilling;
+
+impl super::Server for Unwilling {
+    fn reload(&self) -> Result<Reloaded, String> {
+        Err("try again".into())
+    }
+
+    fn probe(&self) -> Vec<Probed> {
+        let failure = KeyManagerError::Unavailable("no power".into());
+        vec![
+            Probed::new("a", Ok(Duration::from_micros(7))),
+            Probed::new("b", Err(failure)),
+        ]
+    }
 }
 
 impl Server {
@@ -33,13 +53,9 @@ impl Server {
         let socket = AdminSocket::bind(folder.path()).unwrap();
         let (stop, stopped) = oneshot::channel();
         let administration = embedded.administration();
-        let task = tokio::spawn(socket.serve(
-            administration,
-            Arc::new(|| Err("try again".into())),
-            async {
-                let _ = stopped.await;
-            },
-        ));
+        let task = tokio::spawn(socket.serve(administration, Arc::new(Unwilling), async {
+            let _ = stopped.await;
+        }));
         Self {
             folder,
             embedded,
@@ -207,4 +223,16 @@ async fn a_reload_is_the_servers_business() {
     let server = Server::start();
     let refused = server.execute(Command::Reload {}).await.unwrap_err();
     assert_eq!(refused.to_string(), "try again");
+    let Reply::Probed(probed) = server.execute(Command::Probe {}).await.unwrap() else {
+        panic!("another reply");
+    };
+    let results = probed
+        .into_iter()
+        .map(|p| (p.key_manager.clone(), p.result()));
+    let failure = "the key manager failed: no power".to_owned();
+    let expected = [
+        ("a".into(), Ok(Duration::from_micros(7))),
+        ("b".into(), Err(failure)),
+    ];
+    assert_eq!(results.collect::<Vec<_>>(), expected);
 }

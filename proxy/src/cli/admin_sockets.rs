@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
-use crate::admin::{AdminSocket, Reload};
+use crate::admin::{AdminSocket, Server};
 use crate::assemble::KeyManagers;
 use crate::config::KeyManagerConfig;
 use crate::reload::Reloader;
@@ -26,7 +26,7 @@ impl AdminSockets {
         let (stop, stopped) = watch::channel(false);
         let key_managers = reloader.key_managers();
         let open = Open {
-            reload: Arc::new(move || reloader.reload_and_log()),
+            server: reloader,
             stopped,
             sockets: BTreeMap::new(),
             tasks: JoinSet::new(),
@@ -49,7 +49,7 @@ impl AdminSockets {
 }
 
 struct Open {
-    reload: Reload,
+    server: Arc<dyn Server>,
     stopped: watch::Receiver<bool>,
     sockets: BTreeMap<PathBuf, AbortHandle>,
     tasks: JoinSet<()>,
@@ -104,7 +104,7 @@ impl Open {
             let stop = async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            let serving = socket.serve(embedded.administration(), Arc::clone(&self.reload), stop);
+            let serving = socket.serve(embedded.administration(), Arc::clone(&self.server), stop);
             let handle = self.tasks.spawn(serving);
             self.sockets.insert(data_dir.clone(), handle);
         }
