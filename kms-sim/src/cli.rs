@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
-use kms_sim::{Config, Listeners, Resolve};
+use kms_sim::{Config, Listeners, Resolve, Server};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -95,6 +95,11 @@ struct ServeArgs {
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     client_key: Option<PathBuf>,
 
+    /// Where the state is kept: what was acknowledged survives a crash. In memory alone without it. The folder is made if
+    /// it is not there; what is in it is test material, with key material in clear.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+
     /// Where the control API listens, for `kms-sim ctl`: faults, time and state on demand. Off without it.
     #[arg(long, value_name = "IP:PORT")]
     control: Option<SocketAddr>,
@@ -177,6 +182,7 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
             .map(|(certificate, key)| trust::server_identity(&certificate, &key))
             .transpose()?,
         control_hosts: arguments.control_host,
+        data_dir: arguments.data_dir,
         ..Config::default()
     };
     Runtime::new()?.block_on(async {
@@ -186,17 +192,18 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
             None => None,
         };
         let stop = stop_signal()?;
+        let region = config.region.clone();
         let scheme = if config.tls.is_some() {
             "https"
         } else {
             "http"
         };
         let address = api.local_addr()?;
+        let server = Server::start(config).await?;
         // Serving matters more than a reader of this line.
         let _ = writeln!(
             io::stdout(),
-            "kms-sim listens on {scheme}://{address} (Region {})",
-            config.region
+            "kms-sim listens on {scheme}://{address} (Region {region})"
         );
         if let Some(control) = &control {
             println!(
@@ -204,7 +211,7 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
                 control.local_addr()?
             );
         }
-        kms_sim::serve(Listeners { api, control }, config, stop).await?;
+        server.run(Listeners { api, control }, stop).await?;
         Ok(())
     })
 }

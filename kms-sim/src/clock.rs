@@ -6,19 +6,30 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
+use crate::journal::{Changed, Journal};
+use crate::state_image::instant;
+
 /// The system's time, moved forward or standing still as people want it; clones are the same clock.
-#[derive(Clone, Debug, Default)]
-pub struct Clock(Arc<Mutex<Hands>>);
+#[derive(Clone, Default)]
+pub struct Clock(Arc<Mutex<State>>);
+
+#[derive(Default)]
+pub(crate) struct State {
+    hands: Hands,
+    changed: Changed<()>,
+}
 
 /// What differs from the system's clock.
-#[derive(Clone, Copy, Debug)]
-enum Hands {
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
+pub(crate) enum Hands {
     /// So much later than the system's time.
     Ahead(Duration),
     /// So much earlier, after the clock stood still.
     Behind(Duration),
     /// Standing still.
-    Frozen(SystemTime),
+    Frozen(#[serde(with = "instant")] SystemTime),
 }
 
 impl Default for Hands {
@@ -49,43 +60,73 @@ impl Hands {
 impl Clock {
     /// The simulator's time.
     pub fn now(&self) -> SystemTime {
-        self.lock().now()
+        self.lock().hands.now()
     }
 
     /// Moves the time forward: deletions and rotations that fall due happen at the next call.
     pub fn advance(&self, by: Duration) {
-        let mut hands = self.lock();
-        let target = (hands.now() + by.min(LATEST)).min(SystemTime::UNIX_EPOCH + LATEST);
-        *hands = match *hands {
-            Hands::Frozen(at) => Hands::Frozen(target.max(at)),
-            Hands::Ahead(_) | Hands::Behind(_) => Hands::showing(target),
-        };
+        self.lock().set(|hands| {
+            let target = (hands.now() + by.min(LATEST)).min(SystemTime::UNIX_EPOCH + LATEST);
+            match hands {
+                Hands::Frozen(at) => Hands::Frozen(target.max(at)),
+                Hands::Ahead(_) | Hands::Behind(_) => Hands::showing(target),
+            }
+        });
     }
 
     /// Stands still from now on.
     pub fn freeze(&self) {
-        let mut hands = self.lock();
-        *hands = Hands::Frozen(hands.now());
+        self.lock().set(|hands| Hands::Frozen(hands.now()));
     }
 
     /// Goes on from where it stands.
     pub fn resume(&self) {
-        let mut hands = self.lock();
-        *hands = Hands::showing(hands.now());
+        self.lock().set(|hands| Hands::showing(hands.now()));
     }
 
     /// Shows the system's time again.
     pub fn reset(&self) {
-        *self.lock() = Hands::default();
+        self.lock().set(|_| Hands::default());
     }
 
     /// Whether it stands still.
     pub fn is_frozen(&self) -> bool {
-        matches!(*self.lock(), Hands::Frozen(_))
+        matches!(self.lock().hands, Hands::Frozen(_))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Hands> {
+    /// Locks it, for the writer and for a restored state.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// From now on changes are counted, and its present state counts as one.
+    pub(crate) fn keep(&mut self, journal: Journal) {
+        self.changed = Changed::new(journal);
+        self.changed.note(|| ());
+    }
+
+    /// What differs from the system's clock.
+    pub(crate) const fn hands(&self) -> Hands {
+        self.hands
+    }
+
+    /// Changes what differs from the system's clock.
+    pub(crate) fn set(&mut self, change: impl FnOnce(Hands) -> Hands) {
+        self.hands = change(self.hands);
+        self.changed.note(|| ());
+    }
+
+    /// For the writer: whether it is to be saved now.
+    pub(crate) fn take_changed(&mut self) -> bool {
+        !self.changed.take().is_empty()
+    }
+}
+
+impl std::fmt::Debug for Clock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Clock").field(&self.lock().hands).finish()
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a simulator is started with.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -27,6 +28,8 @@ pub struct Config {
     pub proxy_timeout: Duration,
     /// How often a CONNECTED proxy is asked how it is.
     pub health_interval: Duration,
+    /// Where the state is kept; in memory alone without it.
+    pub data_dir: Option<PathBuf>,
     /// The simulator's time.
     pub clock: Clock,
     /// The clusters that CloudHSM key stores can have; a clone of this makes and breaks them.
@@ -49,6 +52,7 @@ impl Default for Config {
             client_certificate: None,
             proxy_timeout: Duration::from_millis(250),
             health_interval: Duration::from_secs(180),
+            data_dir: None,
             clock: Clock::default(),
             cloud_hsm: CloudHsm::default(),
             vpc_endpoint_services: VpcEndpointServices::default(),

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// What `DescribeCustomKeyStores` shows, with what each state owns.
 ///
 /// ```text
@@ -47,6 +49,15 @@ impl<C> Connection<C> {
             state: State::Disconnected,
             attempts: 0,
         }
+    }
+
+    /// The state in which a store was saved.
+    pub(crate) fn restored(state: RestoredState<C>) -> Self {
+        let state = match state {
+            RestoredState::Connected(client) => State::Connected(client),
+            RestoredState::Failed(code) => State::Failed(code),
+        };
+        Self { state, attempts: 0 }
     }
 
     /// What ConnectCustomKeyStore does: it starts an attempt, or changes nothing where one runs or has succeeded.
@@ -186,6 +197,12 @@ impl<C> Connection<C> {
     }
 }
 
+/// A state that a store can begin in when it was in it before; the others are reached from DISCONNECTED.
+pub(crate) enum RestoredState<C> {
+    Connected(C),
+    Failed(ConnectionErrorCode),
+}
+
 /// Numbers an attempt to connect, per store.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Attempt(u64);
@@ -244,7 +261,8 @@ impl fmt::Display for ConnectionState {
 }
 
 /// `ConnectionErrorCode`: why the last attempt failed.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub(crate) enum ConnectionErrorCode {
     InternalError,
     NetworkErrors,
@@ -258,6 +276,7 @@ pub(crate) enum ConnectionErrorCode {
     XksVpcEndpointServiceNotFound,
     XksVpcEndpointServiceInvalidConfiguration,
     ClusterNotFound,
+    #[serde(rename = "INSUFFICIENT_CLOUDHSM_HSMS")]
     InsufficientCloudHsmHsms,
     InsufficientFreeAddressesInSubnet,
     SubnetNotFound,

@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use crate::cloudhsm::CloudHsm;
 use crate::config::Config;
-use crate::connection::{Attempt, ConnectionErrorCode, ConnectionState};
+use crate::connection::{Attempt, Connect, ConnectionErrorCode, ConnectionState};
 use crate::custom_key_store::{
-    Backing, Connectivity, CustomKeyStore, CustomKeyStoreId, Remains, XksProxy,
+    Backing, ConnectionImage, Connectivity, CustomKeyStore, CustomKeyStoreId, Remains, XksProxy,
 };
 use crate::operation::Operation;
 use crate::proxy_failure::ProxyFailure;
@@ -116,6 +116,38 @@ impl Connector {
         };
         store.attempt_is(transition.work.abort_handle());
         transition
+    }
+
+    /// Brings a store, which is DISCONNECTED, back into the state that it was saved in, or on the way on from there.
+    pub(crate) fn resume(
+        &self,
+        region: &Arc<Region>,
+        store: &mut CustomKeyStore,
+        connection: ConnectionImage,
+        caller: &Caller,
+    ) {
+        match connection {
+            ConnectionImage::Disconnected | ConnectionImage::Disconnecting => {}
+            ConnectionImage::Failed(code) => store.resume_failed(code),
+            ConnectionImage::Connecting => {
+                if let Ok(Connect::Started(attempt)) = store.connect() {
+                    // It goes on by itself.
+                    drop(self.start_attempt(region, store, attempt, caller));
+                }
+            }
+            ConnectionImage::Connected => match store.backing() {
+                Backing::Xks(proxy) => {
+                    let client = self.client(self.target(proxy, &caller.region));
+                    store.resume_proxy(client);
+                    let (region, id) = (Arc::downgrade(region), store.id().clone());
+                    tokio::spawn(check_health(region, id, self.health_interval));
+                }
+                Backing::CloudHsm(cluster) => {
+                    let session = self.cloud_hsm.resume(&cluster.id);
+                    store.resume_session(session);
+                }
+            },
+        }
     }
 
     /// Drains what a disconnect has left; DISCONNECTING lasts for the transition at least, and until every

@@ -1,9 +1,13 @@
 //! Grants: what a key's owner lets others do. They are kept and listed; nothing is denied for lack of one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::journal::{Changed, Journal};
 
 /// The most grants that a key can have.
 pub(crate) const MAX_GRANTS: usize = 50_000;
@@ -12,7 +16,7 @@ pub(crate) const MAX_GRANTS: usize = 50_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Grant {
     /// 64 hexadecimal digits.
-    pub(crate) id: String,
+    pub(crate) id: Arc<str>,
     /// Names the grant to RetireGrant without its key.
     pub(crate) token: String,
     pub(crate) created: SystemTime,
@@ -20,21 +24,141 @@ pub(crate) struct Grant {
 }
 
 /// What CreateGrant was given; a second request with the same name and terms makes no second grant.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct GrantTerms {
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
     pub(crate) grantee_principal: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) retiring_principal: Option<String>,
     pub(crate) operations: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) constraints: Option<GrantConstraints>,
 }
 
 /// `GrantConstraints`
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "PascalCase")]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct GrantConstraints {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) encryption_context_subset: Option<BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) encryption_context_equals: Option<BTreeMap<String, String>>,
+}
+
+/// Key id and grant id.
+pub(crate) type GrantName = (Arc<str>, Arc<str>);
+
+/// The grants of the keys of one account and Region.
+#[derive(Default)]
+pub(crate) struct Grants {
+    by_key: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Grant>>,
+    by_token: BTreeMap<String, GrantName>,
+    /// By retiring principal: grant id and key id.
+    retirable: BTreeMap<String, BTreeMap<Arc<str>, Arc<str>>>,
+    changed: Changed<GrantName>,
+}
+
+impl Grants {
+    /// From now on changes are named.
+    pub(crate) fn keep(&mut self, journal: Journal) {
+        self.changed = Changed::new(journal);
+    }
+
+    /// A grant of a key.
+    pub(crate) fn get(&self, key_id: &str, grant_id: &str) -> Option<&Grant> {
+        self.by_key.get(key_id)?.get(grant_id)
+    }
+
+    /// Key id and grant id of a grant token.
+    pub(crate) fn find_token(&self, token: &str) -> Option<&GrantName> {
+        self.by_token.get(token)
+    }
+
+    /// How many grants a key has.
+    pub(crate) fn count_of(&self, key_id: &str) -> usize {
+        self.by_key.get(key_id).map_or(0, BTreeMap::len)
+    }
+
+    /// The grants of a key after a grant id, in the order of the ids.
+    pub(crate) fn of_key_after<'a>(
+        &'a self,
+        key_id: &str,
+        after: Bound<&str>,
+    ) -> impl Iterator<Item = &'a Grant> + use<'a> {
+        let grants = self.by_key.get(key_id);
+        let grants = grants.map(|grants| grants.range::<str, _>((after, Bound::Unbounded)));
+        grants.into_iter().flatten().map(|(_, grant)| grant)
+    }
+
+    /// Key ids and grants that a principal can retire, after a grant id, in the order of the grant ids.
+    pub(crate) fn retirable_after<'a>(
+        &'a self,
+        principal: &str,
+        after: Bound<&str>,
+    ) -> impl Iterator<Item = (&'a Arc<str>, &'a Grant)> + use<'a> {
+        let names = self.retirable.get(principal);
+        let names = names.map(|names| names.range::<str, _>((after, Bound::Unbounded)));
+        names
+            .into_iter()
+            .flatten()
+            .filter_map(|(grant, key)| Some((key, self.get(key, grant)?)))
+    }
+
+    /// Every grant, with the id of its key.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &Grant)> {
+        let keys = self.by_key.iter();
+        keys.flat_map(|(key, grants)| grants.values().map(move |grant| (key, grant)))
+    }
+
+    /// Adds a grant to a key.
+    pub(crate) fn insert(&mut self, key_id: &Arc<str>, grant: Grant) {
+        let name = (Arc::clone(key_id), Arc::clone(&grant.id));
+        self.changed.note(|| name.clone());
+        self.by_token.insert(grant.token.clone(), name.clone());
+        let (key, id) = name;
+        if let Some(principal) = &grant.terms.retiring_principal {
+            let retirable = self.retirable.entry(principal.clone()).or_default();
+            retirable.insert(Arc::clone(&id), Arc::clone(&key));
+        }
+        self.by_key.entry(key).or_default().insert(id, grant);
+    }
+
+    /// Removes a grant of a key; `None` if there is no such grant.
+    pub(crate) fn remove(&mut self, key_id: &str, grant_id: &str) -> Option<()> {
+        let grants = self.by_key.get_mut(key_id)?;
+        let grant = grants.remove(grant_id)?;
+        if grants.is_empty() {
+            self.by_key.remove(key_id);
+        }
+        self.forget(key_id.into(), grant);
+        Some(())
+    }
+
+    /// Removes every grant of a key.
+    pub(crate) fn remove_all_of(&mut self, key_id: &Arc<str>) {
+        let grants = self.by_key.remove(key_id).unwrap_or_default();
+        for grant in grants.into_values() {
+            self.forget(Arc::clone(key_id), grant);
+        }
+    }
+
+    fn forget(&mut self, key_id: Arc<str>, grant: Grant) {
+        self.by_token.remove(&grant.token);
+        if let Some(principal) = &grant.terms.retiring_principal
+            && let Some(retirable) = self.retirable.get_mut(principal)
+        {
+            retirable.remove(&grant.id);
+            if retirable.is_empty() {
+                self.retirable.remove(principal);
+            }
+        }
+        self.changed.note(|| (key_id, grant.id));
+    }
+
+    /// For the writer: the names of what is to be saved now.
+    pub(crate) fn take_changed(&mut self) -> BTreeSet<GrantName> {
+        self.changed.take()
+    }
 }

@@ -49,6 +49,10 @@ async fn reset(simulator: &Simulator, request: &Request<Incoming>) -> Response<F
         return error_response(StatusCode::FORBIDDEN, &error);
     }
     simulator.reset().await;
+    let journal = simulator.journal();
+    if journal.durable(journal.latest()).await.is_err() {
+        return error_response(StatusCode::INTERNAL_SERVER_ERROR, &not_saved());
+    }
     let body = Full::from(&br#"{"status": "ok"}"#[..]);
     response(StatusCode::OK, "application/json", body)
 }
@@ -106,7 +110,22 @@ async fn run(
                 "The request body did not arrive within 30 seconds.",
             )
         })??;
-    dispatch(simulator, caller, operation, &body).await
+    let outcome = dispatch(simulator, caller, operation, &body).await;
+    let journal = simulator.journal();
+    let change = match operation.only_uses_keys() {
+        true => caller.last_dependency(),
+        false => journal.latest(),
+    };
+    // Nothing is told that could be lost.
+    journal.durable(change).await.map_err(|_| not_saved())?;
+    outcome
+}
+
+fn not_saved() -> KmsError {
+    KmsError::new(
+        "KMSInternalException",
+        "kms-sim cannot save its state in the data folder; its log says why. It ends.",
+    )
 }
 
 /// What `X-Amz-Target` names.

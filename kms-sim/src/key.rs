@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use xks_api::ids::ExternalKeyId;
 
 use crate::custom_key_store::{ConnectionState, CustomKeyStoreId, CustomKeyStores};
-use crate::grant::Grant;
+use crate::journal::Serial;
 use crate::key_material::KeyMaterial;
 use crate::key_state::KeyState;
 use crate::rotation::RotatingMaterial;
@@ -26,8 +26,7 @@ pub(crate) struct Key {
     pub(crate) policy: String,
     /// Up to 50.
     pub(crate) tags: BTreeMap<String, String>,
-    /// By grant id.
-    pub(crate) grants: BTreeMap<String, Grant>,
+    changed: Serial,
 }
 
 /// What a key's owner decided.
@@ -85,8 +84,18 @@ impl Key {
             description: String::new(),
             policy: String::new(),
             tags: BTreeMap::new(),
-            grants: BTreeMap::new(),
+            changed: Serial::default(),
         }
+    }
+
+    /// Its last change.
+    pub(crate) const fn changed(&self) -> Serial {
+        self.changed
+    }
+
+    /// It changes now.
+    pub(crate) const fn changed_at(&mut self, serial: Serial) {
+        self.changed = serial;
     }
 
     /// The key id.

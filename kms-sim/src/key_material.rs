@@ -1,4 +1,4 @@
-//! KMS's own key material: 32 bytes that never leave this file, and what is sealed under them.
+//! KMS's own key material: 32 bytes that leave this file for the state image alone, and what is sealed under them.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
 use ring::hmac;
@@ -34,8 +34,18 @@ impl KeyMaterial {
     pub(crate) fn generate() -> Result<Self, KmsError> {
         let mut bytes = Zeroizing::new([0; 32]);
         fill_random(&mut *bytes)?;
+        Ok(Self::new(bytes))
+    }
+
+    /// Material that was made before.
+    pub(crate) fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
         let id = KeyMaterialId(mac(&*bytes, &[b"kms-sim key material id"]));
-        Ok(Self { id, bytes })
+        Self { id, bytes }
+    }
+
+    /// The secret itself, for whoever saves it.
+    pub(crate) fn expose(&self) -> &[u8; 32] {
+        &self.bytes
     }
 
     /// The name of this version.

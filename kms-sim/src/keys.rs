@@ -1,28 +1,50 @@
 //! The keys and aliases of one account and Region: finding them, and what happens to them by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use xks_api::ids::ExternalKeyId;
 
 use crate::alias::Aliases;
 use crate::api::KmsError;
 use crate::arn::{KeyReference, alias_arn, key_arn};
 use crate::custom_key_store::CustomKeyStoreId;
+use crate::grant::Grants;
+use crate::journal::{Changed, Journal};
 use crate::key::{AdminState, Key, Origin};
 use crate::operation::Operation;
 use crate::simulator::Caller;
 
-/// The keys and aliases of one account and Region.
+/// The keys, their aliases and grants, of one account and Region.
 #[derive(Default)]
 pub(crate) struct Keys {
     by_id: BTreeMap<Arc<str>, Key>,
+    by_store: BTreeMap<CustomKeyStoreId, StoreKeys>,
     pub(crate) aliases: Aliases,
+    pub(crate) grants: Grants,
+    changed: Changed<Arc<str>>,
     /// Dates at which a key may change by itself; some may have become meaningless.
     agenda: BTreeSet<(SystemTime, Arc<str>)>,
 }
 
+/// What the keys of a custom key store have for themselves.
+#[derive(Default)]
+struct StoreKeys {
+    ids: BTreeSet<Arc<str>>,
+    external_keys: BTreeSet<ExternalKeyId>,
+}
+
 impl Keys {
-    /// The id of the key that a `KeyId` member names.
+    /// From now on changes are named.
+    pub(crate) fn keep(&mut self, journal: &Journal) {
+        self.aliases.keep(journal.clone());
+        self.grants.keep(journal.clone());
+        self.changed = Changed::new(journal.clone());
+    }
+
+    /// The key that a `KeyId` member names.
     ///
     /// # Errors
     /// NotFoundException if there is none, or an alias where the operation takes none.
@@ -31,7 +53,7 @@ impl Keys {
         operation: Operation,
         caller: &Caller,
         text: &str,
-    ) -> Result<Arc<str>, KmsError> {
+    ) -> Result<&Key, KmsError> {
         let id = match KeyReference::parse(text, caller, operation)? {
             KeyReference::Id(id) => id,
             KeyReference::Alias(name) if takes_alias(operation) => {
@@ -43,13 +65,9 @@ impl Keys {
                 return Err(KmsError::not_found(format!("Invalid keyId '{text}'")));
             }
         };
-        match self.by_id.get(id) {
-            Some(key) => Ok(Arc::clone(key.id())),
-            None => Err(KmsError::not_found(format!(
-                "Key '{}' does not exist",
-                key_arn(caller, id)
-            ))),
-        }
+        self.by_id.get(id).ok_or_else(|| {
+            KmsError::not_found(format!("Key '{}' does not exist", key_arn(caller, id)))
+        })
     }
 
     /// The key of that id.
@@ -59,7 +77,10 @@ impl Keys {
 
     /// The key of that id, to change it; [`reschedule`](Self::reschedule) after its state changed.
     pub(crate) fn get_mut(&mut self, id: &str) -> Option<&mut Key> {
-        self.by_id.get_mut(id)
+        let key = self.by_id.get_mut(id)?;
+        let serial = self.changed.note(|| Arc::clone(key.id()));
+        key.changed_at(serial);
+        Some(key)
     }
 
     /// Every key, in the order of the ids.
@@ -67,33 +88,71 @@ impl Keys {
         self.by_id.values()
     }
 
+    /// The keys after an id, in the order of the ids.
+    pub(crate) fn after(&self, after: Bound<&str>) -> impl Iterator<Item = &Key> + use<'_> {
+        let keys = self.by_id.range::<str, _>((after, Bound::Unbounded));
+        keys.map(|(_, key)| key)
+    }
+
     /// Adds a new key.
     ///
     /// # Errors
     /// LimitExceededException if there are as many as an account can have in a Region.
-    pub(crate) fn insert(&mut self, key: Key) -> Result<(), KmsError> {
+    pub(crate) fn insert(&mut self, mut key: Key) -> Result<(), KmsError> {
         if self.by_id.len() >= MAX_KEYS {
             return Err(KmsError::new(
                 "LimitExceededException",
                 format!("An account has at most {MAX_KEYS} KMS keys in a Region."),
             ));
         }
-        self.by_id.insert(Arc::clone(key.id()), key);
+        key.changed_at(self.changed.note(|| Arc::clone(key.id())));
+        self.restore(key);
         Ok(())
     }
 
-    /// The keys that belong to a custom key store; one that is pending deletion still does.
-    pub(crate) fn in_store(&self, store: &CustomKeyStoreId) -> impl Iterator<Item = &Key> {
-        let store = store.clone();
-        self.iter()
-            .filter(move |key| key.origin().store() == Some(&store))
+    /// Adds a key that was saved.
+    pub(crate) fn restore(&mut self, key: Key) {
+        let id = Arc::clone(key.id());
+        if let Some(store) = key.origin().store() {
+            let keys = self.by_store.entry(store.clone()).or_default();
+            keys.ids.insert(Arc::clone(key.id()));
+            if let Origin::ExternalKeyStore { external_key, .. } = key.origin() {
+                keys.external_keys.insert(external_key.clone());
+            }
+        }
+        self.by_id.insert(Arc::clone(&id), key);
+        self.reschedule(&id);
+    }
+
+    /// Whether a key belongs to a custom key store; one that is pending deletion still does.
+    pub(crate) fn any_in_store(&self, store: &CustomKeyStoreId) -> bool {
+        self.by_store.contains_key(store)
     }
 
     /// Whether a key of the store uses that external key.
-    pub(crate) fn uses_external_key(&self, store: &CustomKeyStoreId, id: &str) -> bool {
-        self.in_store(store).any(|key| {
-            matches!(key.origin(), Origin::ExternalKeyStore { external_key, .. } if external_key.as_str() == id)
-        })
+    pub(crate) fn uses_external_key(&self, store: &CustomKeyStoreId, id: &ExternalKeyId) -> bool {
+        let keys = self.by_store.get(store);
+        keys.is_some_and(|keys| keys.external_keys.contains(id))
+    }
+
+    /// Removes a key and what hangs on it.
+    fn remove(&mut self, id: &Arc<str>) -> Option<Key> {
+        let key = self.by_id.remove(id)?;
+        self.changed.note(|| Arc::clone(id));
+        self.aliases.remove_all_of(id);
+        self.grants.remove_all_of(id);
+        if let Some(store) = key.origin().store()
+            && let Some(keys) = self.by_store.get_mut(store)
+        {
+            keys.ids.remove(id);
+            if let Origin::ExternalKeyStore { external_key, .. } = key.origin() {
+                keys.external_keys.remove(external_key);
+            }
+            if keys.ids.is_empty() {
+                self.by_store.remove(store);
+            }
+        }
+        Some(key)
     }
 
     /// Takes note of when the key will change by itself.
@@ -112,16 +171,18 @@ impl Keys {
         while self.agenda.first().is_some_and(|(date, _)| *date <= now)
             && let Some((_, id)) = self.agenda.pop_first()
         {
-            let Some(key) = self.by_id.get_mut(&id) else {
+            let Some(key) = self.by_id.get(&id) else {
                 continue;
             };
             match key.admin_state {
                 AdminState::PendingDeletion(date) if date <= now => {
-                    deleted.extend(self.by_id.remove(&id));
-                    self.aliases.remove_all_of(&id);
+                    deleted.extend(self.remove(&id));
                     continue;
                 }
-                AdminState::Enabled => {
+                AdminState::Enabled if key.next_event().is_some_and(|next| next <= now) => {
+                    let Some(key) = self.get_mut(&id) else {
+                        continue;
+                    };
                     if let Some(material) = key.rotating_material()
                         && let Err(error) = material.rotate_due(now)
                     {
@@ -131,11 +192,16 @@ impl Keys {
                         break;
                     }
                 }
-                AdminState::PendingDeletion(_) | AdminState::Disabled => {}
+                AdminState::Enabled | AdminState::PendingDeletion(_) | AdminState::Disabled => {}
             }
             self.reschedule(&id);
         }
         deleted
+    }
+
+    /// For the writer: the ids of what is to be saved now.
+    pub(crate) fn take_changed(&mut self) -> BTreeSet<Arc<str>> {
+        self.changed.take()
     }
 }
 

@@ -34,6 +34,26 @@ macro_rules! operations {
     };
 }
 
+impl Operation {
+    /// Whether what it tells depends on the keys that it names and on nothing else that may have changed.
+    pub(crate) const fn only_uses_keys(self) -> bool {
+        matches!(
+            self,
+            Self::Decrypt
+                | Self::DescribeKey
+                | Self::Encrypt
+                | Self::GenerateDataKey
+                | Self::GenerateDataKeyWithoutPlaintext
+                | Self::GenerateRandom
+                | Self::GetKeyPolicy
+                | Self::GetKeyRotationStatus
+                | Self::ListKeyRotations
+                | Self::ListResourceTags
+                | Self::ReEncrypt
+        )
+    }
+}
+
 operations! {
     CancelKeyDeletion,
     ConnectCustomKeyStore,

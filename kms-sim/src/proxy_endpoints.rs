@@ -55,22 +55,12 @@ impl ProxyEndpoints {
     ) -> Result<EndpointClaim, KmsError> {
         let mut state = self.lock();
         state.check(region, proxy, own)?;
-        state.claims += 1;
-        let number = state.claims;
-        let host = (region.to_owned(), proxy.host().to_ascii_lowercase());
-        let service = service(proxy).map(|name| (region.to_owned(), name.to_owned()));
-        let claims = state.hosts.entry(host.clone()).or_default();
-        claims.insert(number, service.as_ref().map(|(_, name)| name.clone()));
-        if let Some(service) = &service {
-            let claims = state.services.entry(service.clone()).or_default();
-            claims.insert(number, ());
-        }
-        Ok(EndpointClaim {
-            endpoints: self.clone(),
-            number,
-            host,
-            service,
-        })
+        Ok(state.keep(self, region, proxy))
+    }
+
+    /// Keeps it for a store that was saved, whatever others have.
+    pub(crate) fn keep(&self, region: &str, proxy: &XksProxy) -> EndpointClaim {
+        self.lock().keep(self, region, proxy)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -79,6 +69,30 @@ impl ProxyEndpoints {
 }
 
 impl State {
+    fn keep(
+        &mut self,
+        endpoints: &ProxyEndpoints,
+        region: &str,
+        proxy: &XksProxy,
+    ) -> EndpointClaim {
+        self.claims += 1;
+        let number = self.claims;
+        let host = (region.to_owned(), proxy.host().to_ascii_lowercase());
+        let service = service(proxy).map(|name| (region.to_owned(), name.to_owned()));
+        let claims = self.hosts.entry(host.clone()).or_default();
+        claims.insert(number, service.as_ref().map(|(_, name)| name.clone()));
+        if let Some(service) = &service {
+            let claims = self.services.entry(service.clone()).or_default();
+            claims.insert(number, ());
+        }
+        EndpointClaim {
+            endpoints: endpoints.clone(),
+            number,
+            host,
+            service,
+        }
+    }
+
     fn check(
         &self,
         region: &str,

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use serde::{Deserialize, Serialize};
+
 use crate::api::KmsError;
 use crate::key_material::{KeyMaterial, KeyMaterialId};
+use crate::state_image::instant;
 
 /// Every version that decrypts, of which the newest encrypts; and the schedule of automatic rotation.
 pub(crate) struct RotatingMaterial {
@@ -21,16 +24,18 @@ pub(crate) struct Rotation {
 }
 
 /// `RotationType`
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub(crate) enum RotationType {
     Automatic,
     OnDemand,
 }
 
 /// Automatic rotation that is enabled.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(crate) struct Automatic {
     pub(crate) period_days: u16,
+    #[serde(with = "instant")]
     pub(crate) next: SystemTime,
 }
 
@@ -41,6 +46,19 @@ impl RotatingMaterial {
             first: Arc::new(first),
             rotations: Vec::new(),
             automatic: None,
+        }
+    }
+
+    /// Material as it was.
+    pub(crate) const fn restored(
+        first: Arc<KeyMaterial>,
+        rotations: Vec<Rotation>,
+        automatic: Option<Automatic>,
+    ) -> Self {
+        Self {
+            first,
+            rotations,
+            automatic,
         }
     }
 

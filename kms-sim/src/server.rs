@@ -17,13 +17,14 @@ use hyper_util::server::conn::auto;
 use rustls::crypto::ring;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Config, ServerTls};
 use crate::control;
 use crate::http::answer;
+use crate::persistence::Persistence;
 use crate::simulator::Simulator;
 
 /// Where a simulator listens.
@@ -45,40 +46,96 @@ impl From<TcpListener> for Listeners {
 /// have ended.
 ///
 /// # Errors
-/// A certificate and key that do not fit together, or authorities that cannot be read.
+/// As [`Server::start`] and [`Server::run`].
 pub async fn serve(
     listeners: impl Into<Listeners>,
     config: Config,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let Listeners { api, control } = listeners.into();
-    let tls = config.tls.as_ref().map(acceptor).transpose()?;
-    let simulator = Simulator::new(Arc::new(config)).map_err(|error| {
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("the certificates for proxies cannot be used: {error}"),
-        )
-    })?;
-    let simulator = Arc::new(simulator);
-    let (stop, stopped) = watch::channel(());
-    let controlled = Arc::clone(&simulator);
-    let answer_api = move |request| answer(Arc::clone(&simulator), request);
-    let answer_control = move |request| control::answer(Arc::clone(&controlled), request);
-    let serve_control = async {
-        if let Some(listener) = control {
-            accept(listener, None, answer_control, stopped.clone()).await;
-        }
-    };
-    tokio::join!(
-        async {
-            shutdown.await;
-            // Nobody may be left to hear it.
-            let _ = stop.send(());
-        },
-        accept(api, tls, answer_api, stopped.clone()),
-        serve_control,
-    );
-    Ok(())
+    let server = Server::start(config).await?;
+    server.run(listeners, shutdown).await
+}
+
+/// A simulator with its state, ready to serve.
+pub struct Server {
+    simulator: Arc<Simulator>,
+    persistence: Option<Persistence>,
+    tls: Option<TlsAcceptor>,
+}
+
+impl Server {
+    /// Makes a simulator, with what is in its data folder if it has one.
+    ///
+    /// # Errors
+    /// A certificate and key that do not fit together, authorities that cannot be read, or a data folder that cannot be
+    /// used.
+    pub async fn start(config: Config) -> io::Result<Self> {
+        let tls = config.tls.as_ref().map(acceptor).transpose()?;
+        let simulator = Simulator::new(Arc::new(config)).map_err(|error| {
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("the certificates for proxies cannot be used: {error}"),
+            )
+        })?;
+        let simulator = Arc::new(simulator);
+        let persistence = match &simulator.config().data_dir {
+            Some(folder) => Some(Persistence::open(folder, &simulator).await?),
+            None => None,
+        };
+        Ok(Self {
+            simulator,
+            persistence,
+            tls,
+        })
+    }
+
+    /// Serves until `shutdown` completes, the requests in flight have ended, and everything is saved.
+    ///
+    /// # Errors
+    /// The state cannot be saved any more.
+    pub async fn run(
+        self,
+        listeners: impl Into<Listeners>,
+        shutdown: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let Listeners { api, control } = listeners.into();
+        let (simulator, controlled) = (Arc::clone(&self.simulator), self.simulator);
+        let answer_api = move |request| answer(Arc::clone(&simulator), request);
+        let answer_control = move |request| control::answer(Arc::clone(&controlled), request);
+        let (stop, stopped) = watch::channel(());
+        let serve_control = async {
+            if let Some(listener) = control {
+                accept(listener, None, answer_control, stopped.clone()).await;
+            }
+        };
+        let mut ended = stopped.clone();
+        let until_told = async {
+            tokio::select! {
+                () = shutdown => {}
+                // Saving has failed.
+                _ = ended.changed() => {}
+            }
+            stop.send_replace(());
+        };
+        let (end_saving, saving_ends) = oneshot::channel();
+        let serve = async {
+            let serve_api = accept(api, self.tls, answer_api, stopped.clone());
+            tokio::join!(until_told, serve_api, serve_control);
+            // It may have ended already.
+            let _ = end_saving.send(());
+        };
+        let save = async {
+            let Some(persistence) = self.persistence else {
+                return Ok(());
+            };
+            let saved = persistence.save_until(saving_ends).await;
+            // Without it nothing more can be promised.
+            stop.send_replace(());
+            saved
+        };
+        let ((), saved) = tokio::join!(serve, save);
+        Ok(saved?)
+    }
 }
 
 /// Accepts connections until it is told to stop and those in flight have ended.

@@ -1,6 +1,6 @@
 //! The whole state: one [`Region`] for each account and Region, each behind one lock.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use dashmap::DashMap;
@@ -11,16 +11,18 @@ use crate::cloudhsm::{CloudHsm, ClusterId, HsmFailure};
 use crate::config::Config;
 use crate::connector::Connector;
 use crate::custom_key_store::{CustomKeyStore, CustomKeyStoreId, CustomKeyStores};
+use crate::journal::{Journal, Serial};
 use crate::key::{Key, Origin};
 use crate::key_state::permit;
 use crate::keys::Keys;
 use crate::operation::Operation;
 use crate::proxy_endpoints::ProxyEndpoints;
 use crate::quota::{Quotas, Rates};
+use crate::visibility::Home;
 use crate::vpc_endpoint_service::VpcEndpointServices;
 
 /// Who calls, and where.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Caller {
     /// 12 digits.
     pub(crate) account: String,
@@ -32,6 +34,8 @@ pub(crate) struct Caller {
     pub(crate) request_id: String,
     /// What the request was about, for the log: a key ARN or the id of a custom key store.
     subject: OnceLock<String>,
+    /// The last change of what the request has looked at.
+    depends_on: Mutex<Serial>,
 }
 
 impl Caller {
@@ -48,7 +52,25 @@ impl Caller {
             principal_arn,
             request_id,
             subject: OnceLock::new(),
+            depends_on: Mutex::new(Serial::BEFORE_ALL),
         }
+    }
+
+    /// The answer tells of a change, or would not be what it is without it.
+    pub(crate) fn depends_on(&self, change: Serial) {
+        let mut last = self
+            .depends_on
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *last = change.max(*last);
+    }
+
+    /// The last change that must be durable before the answer is sent.
+    pub(crate) fn last_dependency(&self) -> Serial {
+        *self
+            .depends_on
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Names the key (by its ARN) or the custom key store that the request is about, for the log; the first
@@ -70,7 +92,8 @@ pub(crate) struct Simulator {
     connector: Connector,
     endpoints: ProxyEndpoints,
     quotas: Quotas,
-    regions: DashMap<(String, String), Arc<Region>>,
+    journal: Journal,
+    regions: DashMap<Home, Arc<Region>>,
 }
 
 impl Simulator {
@@ -79,8 +102,17 @@ impl Simulator {
     /// # Errors
     /// A certificate authority or client certificate that cannot be used.
     pub(crate) fn new(config: Arc<Config>) -> Result<Self, rustls::Error> {
+        let journal = match &config.data_dir {
+            Some(_) => Journal::kept(),
+            None => Journal::default(),
+        };
+        config.clock.lock().keep(journal.clone());
+        config.cloud_hsm.lock().keep(journal.clone());
+        let services = &config.vpc_endpoint_services;
+        services.lock().keep(journal.clone());
         Ok(Self {
             clock: config.clock.clone(),
+            journal,
             connector: Connector::new(&config)?,
             config,
             endpoints: ProxyEndpoints::default(),
@@ -91,11 +123,35 @@ impl Simulator {
 
     /// The caller's account and Region, made at its first call.
     pub(crate) fn region(&self, caller: &Caller) -> Arc<Region> {
-        let key = (caller.account.clone(), caller.region.clone());
-        let entry = self.regions.entry(key);
+        let entry = self.regions.entry(Home::of(caller));
         let region =
-            entry.or_insert_with(|| Arc::new(Region::new(self.clock.clone(), self.quotas.clone())));
+            entry.or_insert_with(|| self.new_region(CustomKeyStores::default(), Keys::default()));
         Arc::clone(&region)
+    }
+
+    /// A Region takes the place of the one that is there.
+    pub(crate) fn replace_region(
+        &self,
+        home: Home,
+        stores: CustomKeyStores,
+        keys: Keys,
+    ) -> Arc<Region> {
+        let region = self.new_region(stores, keys);
+        self.regions.insert(home, Arc::clone(&region));
+        region
+    }
+
+    fn new_region(&self, mut stores: CustomKeyStores, mut keys: Keys) -> Arc<Region> {
+        stores.keep(self.journal.clone());
+        keys.keep(&self.journal);
+        Arc::new(Region {
+            clock: self.clock.clone(),
+            state: Mutex::new(RegionState {
+                stores,
+                keys,
+                quotas: self.quotas.clone(),
+            }),
+        })
     }
 
     /// Forgets everything: as if just started. Returns when no connection to a proxy is left.
@@ -111,17 +167,28 @@ impl Simulator {
         self.quotas.set(|rates| *rates = Rates::default());
         self.connector.transitions().reset();
         for region in regions {
-            let stores = std::mem::take(&mut *region.lock()).stores;
+            let stores = std::mem::take(&mut region.lock().stores);
             for remains in stores.into_remains() {
                 self.connector.end(remains).await;
             }
         }
         self.config.cloud_hsm.reset();
         self.config.vpc_endpoint_services.reset();
+        self.journal.everything_changed();
+    }
+
+    /// How many accounts and Regions were ever called.
+    pub(crate) fn count_regions(&self) -> usize {
+        self.regions.len()
+    }
+
+    /// The order of all changes.
+    pub(crate) const fn journal(&self) -> &Journal {
+        &self.journal
     }
 
     /// Every account and Region that was ever called.
-    pub(crate) fn regions(&self) -> Vec<((String, String), Arc<Region>)> {
+    pub(crate) fn regions(&self) -> Vec<(Home, Arc<Region>)> {
         let regions = self.regions.iter();
         let mut regions: Vec<_> = regions
             .map(|entry| (entry.key().clone(), Arc::clone(entry.value())))
@@ -180,26 +247,18 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    fn new(clock: Clock, quotas: Quotas) -> Self {
-        Self {
-            clock,
-            state: Mutex::new(RegionState {
-                quotas,
-                ..RegionState::default()
-            }),
-        }
-    }
-
     /// Locks the state, in which all has happened that falls due by now; never held across an await.
     pub(crate) fn lock(&self) -> MutexGuard<'_, RegionState> {
-        let mut state = self
-            .state
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut state = self.lock_as_it_is();
         for key in state.keys.run_due(self.clock.now()) {
             state.delete_material(&key);
         }
         state
+    }
+
+    /// Locks the state, whatever falls due.
+    pub(crate) fn lock_as_it_is(&self) -> MutexGuard<'_, RegionState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The simulator's time.
@@ -209,7 +268,6 @@ impl Region {
 }
 
 /// What an account has in a Region: every check and its change happen under one lock, so they cannot race.
-#[derive(Default)]
 pub(crate) struct RegionState {
     /// Custom key stores.
     pub(crate) stores: CustomKeyStores,
@@ -225,17 +283,14 @@ impl RegionState {
     /// # Errors
     /// What finding it gives (`Keys::resolve`), or what the key-state table says.
     pub(crate) fn key(
-        &mut self,
+        &self,
         operation: Operation,
         caller: &Caller,
         key_id: &str,
-    ) -> Result<&mut Key, KmsError> {
-        let id = self.keys.resolve(operation, caller, key_id)?;
-        let key = self
-            .keys
-            .get_mut(&id)
-            .ok_or_else(|| KmsError::not_found(format!("Key '{key_id}' does not exist")))?;
+    ) -> Result<&Key, KmsError> {
+        let key = self.keys.resolve(operation, caller, key_id)?;
         caller.is_about(key.arn());
+        caller.depends_on(key.changed());
         let store = key.origin().store().and_then(|id| {
             let store = self.stores.find(id.as_str())?;
             Some((id.as_str(), store.kind()))
@@ -244,6 +299,21 @@ impl RegionState {
         self.quotas.admit(operation, account, store)?;
         permit(operation, key, key.state(&self.stores))?;
         Ok(key)
+    }
+
+    /// As [`key`](Self::key), to be changed.
+    ///
+    /// # Errors
+    /// As [`key`](Self::key).
+    pub(crate) fn key_mut(
+        &mut self,
+        operation: Operation,
+        caller: &Caller,
+        key_id: &str,
+    ) -> Result<&mut Key, KmsError> {
+        let id = Arc::clone(self.key(operation, caller, key_id)?.id());
+        let key = self.keys.get_mut(&id);
+        key.ok_or_else(|| KmsError::not_found(format!("Key '{key_id}' does not exist")))
     }
 
     /// Deletes what a deleted key has in a CloudHSM cluster, as far as that can be done.
@@ -266,6 +336,6 @@ impl RegionState {
 
     /// Whether a KMS key belongs to the store, also one that is pending deletion.
     pub(crate) fn has_keys_in(&self, store: &CustomKeyStoreId) -> bool {
-        self.keys.in_store(store).next().is_some()
+        self.keys.any_in_store(store)
     }
 }

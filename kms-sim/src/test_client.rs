@@ -177,6 +177,10 @@ impl TestClient {
         output["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned()
     }
 
+    pub(crate) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
     pub(crate) fn now(&self) -> std::time::SystemTime {
         self.clock.now()
     }

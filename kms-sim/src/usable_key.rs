@@ -52,13 +52,13 @@ impl RegionState {
     /// # Errors
     /// What finding it and its state give.
     pub(crate) fn key_to_encrypt(
-        &mut self,
+        &self,
         operation: Operation,
         caller: &Caller,
         key_id: &str,
     ) -> Result<UsableKey, KmsError> {
-        let id = Arc::clone(self.key(operation, caller, key_id)?.id());
-        self.usable(operation, &id, |key| match key.origin() {
+        let key = self.key(operation, caller, key_id)?;
+        self.usable(operation, key, |key| match key.origin() {
             Origin::AwsKms(material) => Some(Arc::clone(material.current())),
             Origin::ExternalKeyStore { material, .. } => Some(Arc::clone(material)),
             Origin::AwsCloudHsm { .. } => None,
@@ -71,19 +71,15 @@ impl RegionState {
     /// IncorrectKeyException if `key_id` names another one, AccessDeniedException if there is no such key, else what
     /// its state gives.
     pub(crate) fn key_to_decrypt(
-        &mut self,
+        &self,
         operation: Operation,
         caller: &Caller,
         key_id: Option<&str>,
         blob: &CiphertextBlob<'_>,
     ) -> Result<UsableKey, KmsError> {
         if let Some(key_id) = key_id {
-            let id = self.keys.resolve(operation, caller, key_id)?;
-            if self
-                .keys
-                .get(&id)
-                .is_none_or(|key| **key.arn() != *blob.key_arn)
-            {
+            let key = self.keys.resolve(operation, caller, key_id)?;
+            if **key.arn() != *blob.key_arn {
                 return Err(KmsError::new(
                     "IncorrectKeyException",
                     INCORRECT_KEY_MESSAGE,
@@ -94,14 +90,11 @@ impl RegionState {
             .keys
             .resolve(operation, caller, blob.key_arn)
             .ok()
-            .filter(|id| {
-                self.keys
-                    .get(id)
-                    .is_some_and(|key| **key.arn() == *blob.key_arn)
-            })
+            .filter(|key| **key.arn() == *blob.key_arn)
+            .map(|key| Arc::clone(key.id()))
             .ok_or_else(|| KmsError::new("AccessDeniedException", UNKNOWN_KEY_MESSAGE))?;
-        self.key(operation, caller, &id)?;
-        self.usable(operation, &id, |key| match key.origin() {
+        let key = self.key(operation, caller, &id)?;
+        self.usable(operation, key, |key| match key.origin() {
             Origin::AwsKms(material) => material.find(blob.material).map(Arc::clone),
             Origin::ExternalKeyStore { material, .. } => Some(Arc::clone(material)),
             Origin::AwsCloudHsm { .. } => None,
@@ -111,11 +104,10 @@ impl RegionState {
     fn usable(
         &self,
         operation: Operation,
-        id: &str,
+        key: &Key,
         material: impl FnOnce(&Key) -> Option<Arc<KeyMaterial>>,
     ) -> Result<UsableKey, KmsError> {
         let not_connected = || ProxyFailure::NotConnected.crypto_error();
-        let key = self.keys.get(id).ok_or_else(not_connected)?;
         let layers = match key.origin() {
             Origin::AwsKms(_) => UsableLayers::Kms(material(key)),
             Origin::ExternalKeyStore {

@@ -1,9 +1,12 @@
 //! Who sees what people make outside of KMS: CloudHSM clusters and VPC endpoint services.
 
+use serde::{Deserialize, Serialize};
+
 use crate::simulator::Caller;
 
 /// The account and the Region from which KMS looks.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "PascalCase")]
 pub(crate) struct Home {
     pub(crate) account: String,
     pub(crate) region: String,
@@ -20,11 +23,14 @@ impl Home {
 }
 
 /// Every account and every Region, unless one is given.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Visibility {
     /// 12 digits.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
     /// For example `us-east-1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
 }
 

@@ -5,22 +5,33 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
+
 use crate::api::KmsError;
 use crate::connection::ConnectionErrorCode;
 use crate::custom_key_store::VpcEndpointServiceName;
+use crate::journal::{Changed, Journal};
 use crate::key_material::fill_random;
 use crate::visibility::{Home, Visibility};
 
 /// Every simulated VPC endpoint service; clones share them.
-#[derive(Clone, Debug, Default)]
-pub struct VpcEndpointServices(Arc<Mutex<BTreeMap<String, VpcEndpointService>>>);
+#[derive(Clone, Default)]
+pub struct VpcEndpointServices(Arc<Mutex<State>>);
+
+#[derive(Default)]
+pub(crate) struct State {
+    services: BTreeMap<String, VpcEndpointService>,
+    changed: Changed<String>,
+}
 
 /// One VPC endpoint service.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct VpcEndpointService {
     /// `com.amazonaws.vpce.us-east-1.vpce-svc-…`
     pub name: String,
     /// The account that owns it; any, if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
     /// Who sees it.
     pub visibility: Visibility,
@@ -33,6 +44,7 @@ pub struct VpcEndpointService {
     /// Of the subnets to which the load balancer is connected.
     pub availability_zones: Vec<String>,
     /// The host name of the proxy.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub private_dns_name: Option<String>,
     /// Whether its domain was verified.
     pub private_dns_name_verified: bool,
@@ -122,17 +134,18 @@ impl VpcEndpointServices {
     /// # Errors
     /// There is one of that name.
     pub fn create(&self, service: VpcEndpointService) -> Result<(), VpcEndpointServiceError> {
-        let mut services = self.lock();
-        if services.contains_key(&service.name) {
+        let mut state = self.lock();
+        if state.services.contains_key(&service.name) {
             return Err(VpcEndpointServiceError::Exists(service.name));
         }
-        services.insert(service.name.clone(), service);
+        state.changed.note(|| service.name.clone());
+        state.services.insert(service.name.clone(), service);
         Ok(())
     }
 
     /// Every service, in the order of the names.
     pub fn list(&self) -> Vec<VpcEndpointService> {
-        self.lock().values().cloned().collect()
+        self.lock().services.values().cloned().collect()
     }
 
     /// One service.
@@ -140,8 +153,8 @@ impl VpcEndpointServices {
     /// # Errors
     /// There is none of that name.
     pub fn describe(&self, name: &str) -> Result<VpcEndpointService, VpcEndpointServiceError> {
-        let services = self.lock();
-        let service = services.get(name);
+        let state = self.lock();
+        let service = state.services.get(name);
         service
             .cloned()
             .ok_or_else(|| VpcEndpointServiceError::Unknown(name.to_owned()))
@@ -161,10 +174,12 @@ impl VpcEndpointServices {
                 *now = value;
             }
         }
-        let mut services = self.lock();
+        let mut state = self.lock();
+        let State { services, changed } = &mut *state;
         let service = services
             .get_mut(name)
             .ok_or_else(|| VpcEndpointServiceError::Unknown(name.to_owned()))?;
+        changed.note(|| name.to_owned());
         set(&mut service.allowed_principals, change.allowed_principals);
         set(&mut service.acceptance_required, change.acceptance_required);
         set(&mut service.interface, change.interface);
@@ -182,15 +197,19 @@ impl VpcEndpointServices {
     /// # Errors
     /// There is none of that name.
     pub fn delete(&self, name: &str) -> Result<(), VpcEndpointServiceError> {
-        match self.lock().remove(name) {
-            Some(_) => Ok(()),
+        let mut state = self.lock();
+        match state.services.remove(name) {
+            Some(_) => {
+                state.changed.note(|| name.to_owned());
+                Ok(())
+            }
             None => Err(VpcEndpointServiceError::Unknown(name.to_owned())),
         }
     }
 
     /// Forgets every service.
     pub fn reset(&self) {
-        self.lock().clear();
+        self.lock().replace(BTreeMap::new());
     }
 
     /// Whether KMS can reach a proxy of that host through the service.
@@ -200,8 +219,8 @@ impl VpcEndpointServices {
         service: &VpcEndpointServiceName,
         host: &str,
     ) -> Result<(), Unfit> {
-        let services = self.lock();
-        let found = services.get(&service.name).filter(|found| {
+        let state = self.lock();
+        let found = state.services.get(&service.name).filter(|found| {
             found.visibility.includes(home)
                 && found
                     .owner
@@ -225,13 +244,48 @@ impl VpcEndpointServices {
 
     /// Whether packets of an endpoint that was made get through: to a load balancer that exists.
     pub(crate) fn carries(&self, name: &str) -> bool {
-        let services = self.lock();
-        let service = services.get(name);
+        let state = self.lock();
+        let service = state.services.get(name);
         service.is_some_and(|service| !service.availability_zones.is_empty())
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, VpcEndpointService>> {
+    /// Locks all of them, for the writer and for a restored state.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// From now on changes are named, and everything there is counts as changed.
+    pub(crate) fn keep(&mut self, journal: Journal) {
+        self.changed = Changed::new(journal);
+        for name in self.services.keys() {
+            self.changed.note(|| name.clone());
+        }
+    }
+
+    /// Every service, by name.
+    pub(crate) const fn services(&self) -> &BTreeMap<String, VpcEndpointService> {
+        &self.services
+    }
+
+    /// Other services take the place of those there are.
+    pub(crate) fn replace(&mut self, services: BTreeMap<String, VpcEndpointService>) {
+        let before = std::mem::replace(&mut self.services, services);
+        for name in before.keys().chain(self.services.keys()) {
+            self.changed.note(|| name.clone());
+        }
+    }
+
+    /// For the writer: the names of what is to be saved now.
+    pub(crate) fn take_changed(&mut self) -> BTreeSet<String> {
+        self.changed.take()
+    }
+}
+
+impl std::fmt::Debug for VpcEndpointServices {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.lock().services.keys()).finish()
     }
 }
 

@@ -1,5 +1,6 @@
 //! CreateAlias, UpdateAlias, DeleteAlias, ListAliases.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -151,7 +152,7 @@ pub(crate) async fn list(
     input: ListAliases,
 ) -> Result<ListAliasesOutput, KmsError> {
     let region = simulator.region(caller);
-    let mut state = region.lock();
+    let state = region.lock();
     let only = match &input.key_id {
         None => None,
         Some(text) => {
@@ -159,9 +160,16 @@ pub(crate) async fn list(
             Some(Arc::clone(key.id()))
         }
     };
-    let aliases = state.keys.aliases.iter();
-    let aliases = aliases.filter(|(_, alias)| only.as_ref().is_none_or(|id| alias.target == *id));
-    let page = input.page.page(aliases, |(name, _)| name)?;
+    let aliases = &state.keys.aliases;
+    let page = match &only {
+        None => input
+            .page
+            .page(|after| aliases.after(after), |(name, _)| name),
+        Some(key) => {
+            let of_key = |after: Bound<&str>| aliases.of_key_after(key, after);
+            input.page.page(of_key, |(name, _)| name)
+        }
+    }?;
     Ok(ListAliasesOutput {
         truncated: page.truncated(),
         aliases: page

@@ -251,10 +251,7 @@ fn check_external_key_store<'a>(
     external_key: &ExternalKeyId,
 ) -> Result<&'a CustomKeyStore, KmsError> {
     let store = check_store(state, id, CustomKeyStoreType::ExternalKeyStore)?;
-    if state
-        .keys
-        .uses_external_key(store.id(), external_key.as_str())
-    {
+    if state.keys.uses_external_key(store.id(), external_key) {
         return Err(KmsError::new(
             "XksKeyAlreadyInUseException",
             format!(

@@ -187,14 +187,14 @@ pub(crate) async fn re_encrypt(
     let source_key_id = input.source_key_id.as_deref();
     let Some(blob) = &input.ciphertext_blob else {
         let source_key_id = source_key_id.ok_or_else(key_id_required)?;
-        let mut state = region.lock();
+        let state = region.lock();
         state.key(Operation::ReEncrypt, caller, source_key_id)?;
         state.key(Operation::ReEncrypt, caller, &input.destination_key_id)?;
         return Err(dry_run_exception());
     };
     let blob = CiphertextBlob::parse(blob).ok_or_else(invalid_ciphertext)?;
     let (source, destination) = {
-        let mut state = region.lock();
+        let state = region.lock();
         let source = state.key_to_decrypt(Operation::ReEncrypt, caller, source_key_id, &blob)?;
         check_algorithm(input.source_algorithm)?;
         let destination =

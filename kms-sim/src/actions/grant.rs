@@ -1,5 +1,6 @@
 //! CreateGrant, ListGrants, ListRetirableGrants, RetireGrant, RevokeGrant.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -14,7 +15,7 @@ use crate::grant::{Grant, GrantConstraints, GrantTerms, MAX_GRANTS};
 use crate::key::Key;
 use crate::key_material::{KeyMaterialId, fill_random};
 use crate::operation::Operation;
-use crate::simulator::{Caller, Simulator};
+use crate::simulator::{Caller, RegionState, Simulator};
 
 /// Input of CreateGrant.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Input for CreateGrant {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct CreateGrantOutput {
     grant_token: String,
-    grant_id: String,
+    grant_id: Arc<str>,
 }
 
 /// CreateGrant
@@ -77,20 +78,21 @@ pub(crate) async fn create(
     let region = simulator.region(caller);
     let mut state = region.lock();
     let key = state.key(Operation::CreateGrant, caller, &input.key_id)?;
+    let key = Arc::clone(key.id());
     check_terms(&input.terms)?;
     check_dry_run(input.dry_run)?;
-    if let Some(grant) = input
-        .terms
-        .name
-        .as_ref()
-        .and_then(|_| key.grants.values().find(|grant| grant.terms == input.terms))
+    let grants = &mut state.keys.grants;
+    if input.terms.name.is_some()
+        && let Some(grant) = grants
+            .of_key_after(&key, Bound::Unbounded)
+            .find(|grant| grant.terms == input.terms)
     {
         return Ok(CreateGrantOutput {
             grant_token: grant.token.clone(),
-            grant_id: grant.id.clone(),
+            grant_id: Arc::clone(&grant.id),
         });
     }
-    if key.grants.len() >= MAX_GRANTS {
+    if grants.count_of(&key) >= MAX_GRANTS {
         return Err(KmsError::new(
             "LimitExceededException",
             format!("The key has {MAX_GRANTS} grants, the most that a key can have."),
@@ -100,16 +102,16 @@ pub(crate) async fn create(
     fill_random(&mut id)?;
     fill_random(&mut token)?;
     let grant = Grant {
-        id: KeyMaterialId(id).to_hex(),
+        id: KeyMaterialId(id).to_hex().into(),
         token: URL_SAFE_NO_PAD.encode(token),
         created: region.now(),
         terms: input.terms,
     };
     let output = CreateGrantOutput {
         grant_token: grant.token.clone(),
-        grant_id: grant.id.clone(),
+        grant_id: Arc::clone(&grant.id),
     };
-    key.grants.insert(grant.id.clone(), grant);
+    grants.insert(&key, grant);
     Ok(output)
 }
 
@@ -147,7 +149,7 @@ pub(crate) struct ListGrantsOutput {
 #[serde(rename_all = "PascalCase")]
 struct GrantListEntry {
     key_id: Arc<str>,
-    grant_id: String,
+    grant_id: Arc<str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     creation_date: Timestamp,
@@ -167,15 +169,18 @@ pub(crate) async fn list(
     input: ListGrants,
 ) -> Result<ListGrantsOutput, KmsError> {
     let region = simulator.region(caller);
-    let mut state = region.lock();
-    let key = &*state.key(Operation::ListGrants, caller, &input.key_id)?;
+    let state = region.lock();
+    let key = state.key(Operation::ListGrants, caller, &input.key_id)?;
     let wanted = |grant: &&Grant| {
         let id = input.grant_id.as_ref();
         let grantee = input.grantee_principal.as_ref();
-        id.is_none_or(|id| *id == grant.id)
+        id.is_none_or(|id| **id == *grant.id)
             && grantee.is_none_or(|grantee| *grantee == grant.terms.grantee_principal)
     };
-    let grants = key.grants.values().filter(wanted).map(|grant| (key, grant));
+    let grants = |after: Bound<&str>| {
+        let grants = state.keys.grants.of_key_after(key.id(), after);
+        grants.filter(wanted).map(|grant| (key, grant))
+    };
     let page = input.page.page(grants, |(_, grant)| &grant.id)?;
     Ok(output(page, caller))
 }
@@ -204,17 +209,13 @@ pub(crate) async fn list_retirable(
 ) -> Result<ListGrantsOutput, KmsError> {
     let region = simulator.region(caller);
     let state = region.lock();
-    let retirable =
-        |grant: &Grant| grant.terms.retiring_principal.as_ref() == Some(&input.retiring_principal);
-    let keys = state.keys.iter();
-    let mut grants: Vec<_> = keys
-        .flat_map(|key| key.grants.values().map(move |grant| (key, grant)))
-        .filter(|(_, grant)| retirable(grant))
-        .collect();
-    grants.sort_by(|(_, left), (_, right)| left.id.cmp(&right.id));
-    let page = input
-        .page
-        .page(grants.into_iter(), |(_, grant)| &grant.id)?;
+    let keys = &state.keys;
+    let grants = |after: Bound<&str>| {
+        let principal = &input.retiring_principal;
+        let grants = keys.grants.retirable_after(principal, after);
+        grants.filter_map(|(key, grant)| Some((keys.get(key)?, grant)))
+    };
+    let page = input.page.page(grants, |(_, grant)| &grant.id)?;
     Ok(output(page, caller))
 }
 
@@ -247,19 +248,15 @@ pub(crate) async fn retire(
     let region = simulator.region(caller);
     let mut state = region.lock();
     let (key_id, grant_id) = match (input.grant_token, input.key_id, input.grant_id) {
-        (Some(token), None, None) => state
-            .keys
-            .iter()
-            .find_map(|key| {
-                let grant = key.grants.values().find(|grant| grant.token == token)?;
-                Some((key.arn().to_string(), grant.id.clone()))
-            })
-            .ok_or_else(|| {
+        (Some(token), None, None) => {
+            let (key, grant) = state.keys.grants.find_token(&token).ok_or_else(|| {
                 KmsError::new(
                     "InvalidGrantTokenException",
                     "The grant token names no grant of this account and Region.",
                 )
-            })?,
+            })?;
+            (key.to_string(), grant.to_string())
+        }
         (None, Some(key_id), Some(grant_id)) => (key_id, grant_id),
         _ => {
             return Err(KmsError::validation(
@@ -268,7 +265,8 @@ pub(crate) async fn retire(
         }
     };
     let key = state.key(Operation::RetireGrant, caller, &key_id)?;
-    remove(key, &grant_id, input.dry_run)
+    let key = Arc::clone(key.id());
+    remove(&mut state, &key, &grant_id, input.dry_run)
 }
 
 /// Input of RevokeGrant.
@@ -298,18 +296,21 @@ pub(crate) async fn revoke(
     let region = simulator.region(caller);
     let mut state = region.lock();
     let key = state.key(Operation::RevokeGrant, caller, &input.key_id)?;
-    remove(key, &input.grant_id, input.dry_run)
+    let key = Arc::clone(key.id());
+    remove(&mut state, &key, &input.grant_id, input.dry_run)
 }
 
-fn remove(key: &mut Key, grant_id: &str, dry_run: bool) -> Result<(), KmsError> {
-    if !key.grants.contains_key(grant_id) {
-        return Err(KmsError::not_found(format!(
-            "Grant ID {grant_id} not found"
-        )));
-    }
+fn remove(
+    state: &mut RegionState,
+    key_id: &str,
+    grant_id: &str,
+    dry_run: bool,
+) -> Result<(), KmsError> {
+    let grants = &mut state.keys.grants;
+    let not_found = || KmsError::not_found(format!("Grant ID {grant_id} not found"));
+    grants.get(key_id, grant_id).ok_or_else(not_found)?;
     check_dry_run(dry_run)?;
-    key.grants.remove(grant_id);
-    Ok(())
+    grants.remove(key_id, grant_id).ok_or_else(not_found)
 }
 
 fn output(page: Page<(&Key, &Grant)>, caller: &Caller) -> ListGrantsOutput {
@@ -325,7 +326,7 @@ fn output(page: Page<(&Key, &Grant)>, caller: &Caller) -> ListGrantsOutput {
             .into_iter()
             .map(|(key, grant)| GrantListEntry {
                 key_id: Arc::clone(key.arn()),
-                grant_id: grant.id.clone(),
+                grant_id: Arc::clone(&grant.id),
                 name: grant.terms.name.clone(),
                 creation_date: Timestamp(grant.created),
                 grantee_principal: grant.terms.grantee_principal.clone(),

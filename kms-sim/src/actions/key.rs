@@ -135,17 +135,11 @@ pub(crate) async fn describe(
     input: DescribeKey,
 ) -> Result<KeyMetadataOutput, KmsError> {
     let region = simulator.region(caller);
-    let state = &mut *region.lock();
-    let key = state
-        .key(Operation::DescribeKey, caller, &input.key_id)?
-        .id();
-    let key = Arc::clone(key);
-    match state.keys.get(&key) {
-        Some(key) => Ok(KeyMetadataOutput {
-            key_metadata: KeyMetadata::new(key, &state.stores, caller),
-        }),
-        None => Err(KmsError::not_found(format!("Key '{key}' does not exist"))),
-    }
+    let state = region.lock();
+    let key = state.key(Operation::DescribeKey, caller, &input.key_id)?;
+    Ok(KeyMetadataOutput {
+        key_metadata: KeyMetadata::new(key, &state.stores, caller),
+    })
 }
 
 /// Input of ListKeys.
@@ -187,7 +181,9 @@ pub(crate) async fn list(
 ) -> Result<ListKeysOutput, KmsError> {
     let region = simulator.region(caller);
     let state = region.lock();
-    let page = input.page.page(state.keys.iter(), |key| key.id())?;
+    let page = input
+        .page
+        .page(|after| state.keys.after(after), |key| key.id())?;
     Ok(ListKeysOutput {
         truncated: page.truncated(),
         keys: page
@@ -210,7 +206,7 @@ pub(crate) async fn enable(
 ) -> Result<(), KmsError> {
     let region = simulator.region(caller);
     let mut state = region.lock();
-    let key = state.key(Operation::EnableKey, caller, &input.key_id)?;
+    let key = state.key_mut(Operation::EnableKey, caller, &input.key_id)?;
     key.admin_state = AdminState::Enabled;
     // A rotation that fell due while the key was disabled happens at once.
     if let Some(material) = key.rotating_material() {
@@ -229,7 +225,7 @@ pub(crate) async fn disable(
 ) -> Result<(), KmsError> {
     let region = simulator.region(caller);
     let mut state = region.lock();
-    let key = state.key(Operation::DisableKey, caller, &input.key_id)?;
+    let key = state.key_mut(Operation::DisableKey, caller, &input.key_id)?;
     key.admin_state = AdminState::Disabled;
     Ok(())
 }
@@ -274,7 +270,7 @@ pub(crate) async fn schedule_deletion(
     }
     let region = simulator.region(caller);
     let mut state = region.lock();
-    let key = state.key(Operation::ScheduleKeyDeletion, caller, &input.key_id)?;
+    let key = state.key_mut(Operation::ScheduleKeyDeletion, caller, &input.key_id)?;
     let date = region.now() + days(window);
     key.admin_state = AdminState::PendingDeletion(date);
     let (id, arn) = (Arc::clone(key.id()), Arc::clone(key.arn()));
@@ -302,7 +298,7 @@ pub(crate) async fn cancel_deletion(
 ) -> Result<CancelKeyDeletionOutput, KmsError> {
     let region = simulator.region(caller);
     let mut state = region.lock();
-    let key = state.key(Operation::CancelKeyDeletion, caller, &input.key_id)?;
+    let key = state.key_mut(Operation::CancelKeyDeletion, caller, &input.key_id)?;
     key.admin_state = AdminState::Disabled;
     Ok(CancelKeyDeletionOutput {
         key_id: Arc::clone(key.arn()),
@@ -333,7 +329,7 @@ pub(crate) async fn update_description(
 ) -> Result<(), KmsError> {
     let region = simulator.region(caller);
     let mut state = region.lock();
-    let key = state.key(Operation::UpdateKeyDescription, caller, &input.key_id)?;
+    let key = state.key_mut(Operation::UpdateKeyDescription, caller, &input.key_id)?;
     key.description = input.description;
     Ok(())
 }

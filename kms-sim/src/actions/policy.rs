@@ -39,7 +39,7 @@ pub(crate) async fn get(
     input: GetKeyPolicy,
 ) -> Result<GetKeyPolicyOutput, KmsError> {
     let region = simulator.region(caller);
-    let mut state = region.lock();
+    let state = region.lock();
     let key = state.key(Operation::GetKeyPolicy, caller, &input.key_id)?;
     check_name(input.policy_name.as_deref())?;
     Ok(GetKeyPolicyOutput {
@@ -79,7 +79,7 @@ pub(crate) async fn put(
 ) -> Result<(), KmsError> {
     let region = simulator.region(caller);
     let mut state = region.lock();
-    let key = state.key(Operation::PutKeyPolicy, caller, &input.key_id)?;
+    let key = state.key_mut(Operation::PutKeyPolicy, caller, &input.key_id)?;
     check_name(input.policy_name.as_deref())?;
     check_policy(&input.policy)?;
     key.policy = input.policy;
@@ -119,9 +119,9 @@ pub(crate) async fn list(
     input: ListKeyPolicies,
 ) -> Result<ListKeyPoliciesOutput, KmsError> {
     let region = simulator.region(caller);
-    let mut state = region.lock();
+    let state = region.lock();
     state.key(Operation::ListKeyPolicies, caller, &input.key_id)?;
-    let page = input.page.page([DEFAULT].into_iter(), |name| name)?;
+    let page = input.page.page_of([DEFAULT].into_iter(), |name| name)?;
     Ok(ListKeyPoliciesOutput {
         truncated: page.truncated(),
         policy_names: page.items,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::key::KeyIdInput;
 use crate::api::shapes::key_id;
 use crate::api::{Input, KmsError, Members, PageRequest, Timestamp};
-use crate::key::{AdminState, Key};
+use crate::key::{AdminState, Key, Origin};
 use crate::key_state::wrong_origin;
 use crate::operation::Operation;
 use crate::rotation::{RotatingMaterial, RotationType};
@@ -37,10 +37,10 @@ pub(crate) async fn enable(
 ) -> Result<(), KmsError> {
     let region = simulator.region(caller);
     let mut state = region.lock();
-    let key = state.key(Operation::EnableKeyRotation, caller, &input.key_id)?;
+    let key = state.key_mut(Operation::EnableKeyRotation, caller, &input.key_id)?;
     let id = Arc::clone(key.id());
     let period = input.rotation_period_in_days.unwrap_or(365);
-    material(key)?.enable(region.now(), period);
+    material_mut(key)?.enable(region.now(), period);
     state.keys.reschedule(&id);
     Ok(())
 }
@@ -53,8 +53,8 @@ pub(crate) async fn disable(
 ) -> Result<(), KmsError> {
     let region = simulator.region(caller);
     let mut state = region.lock();
-    let key = state.key(Operation::DisableKeyRotation, caller, &input.key_id)?;
-    material(key)?.disable();
+    let key = state.key_mut(Operation::DisableKeyRotation, caller, &input.key_id)?;
+    material_mut(key)?.disable();
     Ok(())
 }
 
@@ -77,7 +77,7 @@ pub(crate) async fn status(
     input: KeyIdInput,
 ) -> Result<GetKeyRotationStatusOutput, KmsError> {
     let region = simulator.region(caller);
-    let mut state = region.lock();
+    let state = region.lock();
     let key = state.key(Operation::GetKeyRotationStatus, caller, &input.key_id)?;
     let pending_deletion = matches!(key.admin_state, AdminState::PendingDeletion(_));
     let key_id = Arc::clone(key.id());
@@ -105,9 +105,9 @@ pub(crate) async fn on_demand(
 ) -> Result<RotateKeyOnDemandOutput, KmsError> {
     let region = simulator.region(caller);
     let mut state = region.lock();
-    let key = state.key(Operation::RotateKeyOnDemand, caller, &input.key_id)?;
+    let key = state.key_mut(Operation::RotateKeyOnDemand, caller, &input.key_id)?;
     let key_id = Arc::clone(key.id());
-    material(key)?.rotate_on_demand(region.now())?;
+    material_mut(key)?.rotate_on_demand(region.now())?;
     Ok(RotateKeyOnDemandOutput { key_id })
 }
 
@@ -170,7 +170,7 @@ pub(crate) async fn list(
     input: ListKeyRotations,
 ) -> Result<ListKeyRotationsOutput, KmsError> {
     let region = simulator.region(caller);
-    let mut state = region.lock();
+    let state = region.lock();
     let key = state.key(Operation::ListKeyRotations, caller, &input.key_id)?;
     let key_id = Arc::clone(key.id());
     let material = material(key)?;
@@ -202,7 +202,7 @@ pub(crate) async fn list(
     };
     let page = input
         .page
-        .page(entries.filter(wanted), |entry| &entry.position)?;
+        .page_of(entries.filter(wanted), |entry| &entry.position)?;
     Ok(ListKeyRotationsOutput {
         truncated: page.truncated(),
         rotations: page.items,
@@ -211,7 +211,15 @@ pub(crate) async fn list(
 }
 
 /// The key-state table lets only keys through that have it.
-fn material(key: &mut Key) -> Result<&mut RotatingMaterial, KmsError> {
+fn material(key: &Key) -> Result<&RotatingMaterial, KmsError> {
+    match key.origin() {
+        Origin::AwsKms(material) => Ok(material),
+        Origin::ExternalKeyStore { .. } | Origin::AwsCloudHsm { .. } => Err(wrong_origin(key)),
+    }
+}
+
+/// As [`material`], to be changed.
+fn material_mut(key: &mut Key) -> Result<&mut RotatingMaterial, KmsError> {
     let unsupported = wrong_origin(key);
     key.rotating_material().ok_or(unsupported)
 }

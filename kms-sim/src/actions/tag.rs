@@ -1,5 +1,7 @@
 //! TagResource, UntagResource, ListResourceTags.
 
+use std::ops::Bound;
+
 use serde::Serialize;
 
 use crate::api::shapes::{key_id, merge_tags, tags};
@@ -33,7 +35,7 @@ pub(crate) async fn tag(
 ) -> Result<(), KmsError> {
     let region = simulator.region(caller);
     let mut state = region.lock();
-    let key = state.key(Operation::TagResource, caller, &input.key_id)?;
+    let key = state.key_mut(Operation::TagResource, caller, &input.key_id)?;
     key.tags = merge_tags(&key.tags, input.tags)?;
     Ok(())
 }
@@ -66,7 +68,7 @@ pub(crate) async fn untag(
 ) -> Result<(), KmsError> {
     let region = simulator.region(caller);
     let mut state = region.lock();
-    let key = state.key(Operation::UntagResource, caller, &input.key_id)?;
+    let key = state.key_mut(Operation::UntagResource, caller, &input.key_id)?;
     key.tags.retain(|name, _| !input.tag_keys.contains(name));
     Ok(())
 }
@@ -111,9 +113,12 @@ pub(crate) async fn list(
     input: ListResourceTags,
 ) -> Result<ListResourceTagsOutput, KmsError> {
     let region = simulator.region(caller);
-    let mut state = region.lock();
+    let state = region.lock();
     let key = state.key(Operation::ListResourceTags, caller, &input.key_id)?;
-    let page = input.page.page(key.tags.iter(), |(name, _)| name)?;
+    let page = input.page.page(
+        |after| key.tags.range::<str, _>((after, Bound::Unbounded)),
+        |(name, _)| name,
+    )?;
     Ok(ListResourceTagsOutput {
         truncated: page.truncated(),
         tags: page

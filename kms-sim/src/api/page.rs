@@ -1,5 +1,7 @@
 //! Paging: `Limit`, `Marker`, `Truncated`, `NextMarker`.
 
+use std::ops::Bound;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
@@ -34,27 +36,50 @@ impl PageRequest {
         }
     }
 
-    /// The page of `items`, which come in the order of their unique `key`.
+    /// The next page; `items` gives those after a key, in the order of their unique `key`, without looking at the
+    /// others, so that a page costs the same wherever it is.
     ///
     /// The marker names the last item that was sent, so that additions and deletions between two pages neither
     /// repeat nor lose another item.
     ///
     /// # Errors
     /// InvalidMarkerException for a marker that no page gave.
-    pub(crate) fn page<T>(
+    pub(crate) fn page<T, I: Iterator<Item = T>>(
         &self,
-        items: impl Iterator<Item = T>,
+        items: impl FnOnce(Bound<&str>) -> I,
         key: impl Fn(&T) -> &str,
     ) -> Result<Page<T>, KmsError> {
         let after = self.marker.as_deref().map(decode).transpose()?;
-        let mut rest =
-            items.skip_while(|item| after.as_deref().is_some_and(|after| key(item) <= after));
+        let after = after.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+        let mut rest = counted(items(after));
         let items: Vec<T> = rest.by_ref().take(self.limit).collect();
         let next_marker = rest
             .next()
             .and_then(|_| items.last())
             .map(|last| encode(key(last)));
         Ok(Page { items, next_marker })
+    }
+
+    /// As [`page`](Self::page), for short lists that must be looked at from their start.
+    ///
+    /// # Errors
+    /// As [`page`](Self::page).
+    pub(crate) fn page_of<T>(
+        &self,
+        items: impl Iterator<Item = T>,
+        key: impl Fn(&T) -> &str,
+    ) -> Result<Page<T>, KmsError> {
+        let from = |after: Bound<&str>| {
+            let after = match after {
+                Bound::Included(after) | Bound::Excluded(after) => Some(after.to_owned()),
+                Bound::Unbounded => None,
+            };
+            let mut items = items.peekable();
+            let seen = |item: &T| after.as_deref().is_some_and(|after| key(item) <= after);
+            while items.next_if(seen).is_some() {}
+            items
+        };
+        self.page(from, &key)
     }
 }
 
@@ -70,6 +95,19 @@ impl<T> Page<T> {
     pub(crate) const fn truncated(&self) -> bool {
         self.next_marker.is_some()
     }
+}
+
+/// Counts, for tests, the items that are looked at.
+fn counted<T>(items: impl Iterator<Item = T>) -> impl Iterator<Item = T> {
+    #[cfg(test)]
+    let items = items.inspect(|_| LOOKED_AT.set(LOOKED_AT.get() + 1));
+    items
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Items that this thread's pages have looked at.
+    pub(crate) static LOOKED_AT: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 /// `1` and the key, in base64: opaque to clients, and a text that was never given is recognized.
@@ -113,7 +151,7 @@ mod tests {
             let mut marker = None;
             loop {
                 let page = request(limit, marker.as_deref())
-                    .page(all.iter(), |item| item)
+                    .page_of(all.iter(), |item| item)
                     .unwrap();
                 assert!(page.items.len() <= limit);
                 assert_eq!(page.truncated(), page.next_marker.is_some());
@@ -130,16 +168,16 @@ mod tests {
     #[test]
     fn a_deleted_marker_item_does_not_matter_and_a_made_up_marker_does() {
         let first = request(1, None)
-            .page(["a", "b", "c"].iter(), |item| item)
+            .page_of(["a", "b", "c"].iter(), |item| item)
             .unwrap();
         let marker = first.next_marker.unwrap();
         let rest = request(5, Some(&marker))
-            .page(["b", "c"].iter(), |item| item)
+            .page_of(["b", "c"].iter(), |item| item)
             .unwrap();
         assert_eq!(rest.items, [&"b", &"c"]);
         for bad in ["x", "", "YWJj", "a b"] {
             let error = request(5, Some(bad))
-                .page(["b"].iter(), |item| item)
+                .page_of(["b"].iter(), |item| item)
                 .unwrap_err();
             assert_eq!(error.name(), "InvalidMarkerException", "{bad}");
         }

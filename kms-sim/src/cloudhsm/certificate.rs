@@ -30,6 +30,15 @@ impl ClusterCertificate {
         })
     }
 
+    /// The certificate of that text; `None` for what is none.
+    pub(crate) fn from_pem(pem: &str) -> Option<Self> {
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).ok()?;
+        Some(Self {
+            der: der.to_vec(),
+            pem: pem.to_owned(),
+        })
+    }
+
     /// The text that CreateCustomKeyStore takes.
     pub(crate) fn pem(&self) -> &str {
         &self.pem

@@ -46,6 +46,11 @@ impl Cluster {
         }
     }
 
+    /// Keeps a session that KMS had when the state was saved.
+    pub(super) fn resume(&mut self, session: u64) {
+        self.sessions.insert(session);
+    }
+
     /// Logs KMS in as `kmsuser` and sets a new password, which KMS alone knows.
     pub(super) fn log_in(
         &mut self,

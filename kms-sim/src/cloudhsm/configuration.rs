@@ -2,13 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::ids::{ClusterId, HsmId};
 use super::words::{ClusterState, HsmState};
 use crate::api::KmsError;
 use crate::connection::ConnectionErrorCode;
 
 /// The parts of a cluster.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Configuration {
     /// KMS uses a cluster that is ACTIVE.
     pub state: ClusterState,
@@ -25,7 +28,8 @@ pub struct Configuration {
 }
 
 /// One hardware security module.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Hsm {
     /// Its name.
     pub id: HsmId,
@@ -36,7 +40,8 @@ pub struct Hsm {
 }
 
 /// The cluster's private subnet in an Availability Zone.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub struct Subnet {
     /// The Availability Zone.
     pub availability_zone: String,

@@ -16,7 +16,7 @@ use super::shapes::{
     NewCluster, SubnetChange,
 };
 use super::words::{ClusterState, HsmState, KmsuserChange};
-use super::{Backup, CloudHsm, State};
+use super::{Backup, CloudHsm, CloudHsmRecord, State};
 
 impl CloudHsm {
     /// Creates a cluster.
@@ -72,7 +72,10 @@ impl CloudHsm {
         };
         let trust_anchor_certificate = contents.certificate.pem().to_owned();
         let cluster = Cluster::new(new.visibility, configuration, contents);
-        self.lock().clusters.insert(id.clone(), cluster);
+        let mut state = self.lock();
+        state.clusters.insert(id.clone(), cluster);
+        state.note_all_of(&id);
+        drop(state);
         Ok(CreatedCluster {
             id,
             trust_anchor_certificate,
@@ -94,7 +97,10 @@ impl CloudHsm {
     /// # Errors
     /// No such cluster.
     pub fn cluster(&self, id: &ClusterId) -> Result<ClusterDescription, CloudHsmError> {
-        self.change(id, |cluster| Ok(describe(id, cluster)))
+        let state = self.lock();
+        let cluster = state.clusters.get(id);
+        let cluster = cluster.ok_or_else(|| CloudHsmError::NoCluster(id.clone()))?;
+        Ok(describe(id, cluster))
     }
 
     /// Changes a cluster.
@@ -214,10 +220,14 @@ impl CloudHsm {
     /// # Errors
     /// No such cluster or key.
     pub fn delete_key_material(&self, id: &ClusterId, key_id: &str) -> Result<(), CloudHsmError> {
-        self.change(id, |cluster| match cluster.contents.keys.remove(key_id) {
-            Some(_) => Ok(()),
-            None => Err(CloudHsmError::NoKey(key_id.to_owned())),
-        })
+        let mut state = self.lock();
+        let keys = &state.cluster(id)?.contents.keys;
+        let Some((key_id, _)) = keys.get_key_value(key_id) else {
+            return Err(CloudHsmError::NoKey(key_id.to_owned()));
+        };
+        let key_id = Arc::clone(key_id);
+        state.set_key(id, &key_id, None);
+        Ok(())
     }
 
     /// Copies what is in a cluster; new clusters can be created from it.
@@ -246,7 +256,7 @@ impl CloudHsm {
     /// No such cluster.
     pub fn delete_cluster(&self, id: &ClusterId) -> Result<BackupId, CloudHsmError> {
         let mut state = self.lock();
-        state.cluster(id)?;
+        state.note_all_of(id);
         match state.clusters.remove(id) {
             Some(cluster) => state.keep_backup(id, cluster.contents),
             None => Err(CloudHsmError::NoCluster(id.clone())),
@@ -256,6 +266,7 @@ impl CloudHsm {
     /// Forgets every cluster and every backup.
     pub fn reset(&self) {
         let mut state = self.lock();
+        state.note_everything();
         state.clusters.clear();
         state.backups.clear();
     }
@@ -279,8 +290,7 @@ impl CloudHsm {
 
 impl State {
     fn cluster(&mut self, id: &ClusterId) -> Result<&mut Cluster, CloudHsmError> {
-        self.clusters
-            .get_mut(id)
+        self.cluster_mut(id)
             .ok_or_else(|| CloudHsmError::NoCluster(id.clone()))
     }
 
@@ -291,6 +301,7 @@ impl State {
     ) -> Result<BackupId, CloudHsmError> {
         let id = BackupId::random()?;
         let cluster = cluster.clone();
+        self.changed.note(|| CloudHsmRecord::Backup(id.clone()));
         self.backups
             .insert(id.clone(), Backup { cluster, contents });
         Ok(id)

@@ -22,6 +22,24 @@ impl Kmsuser {
         }
     }
 
+    /// A user as it was.
+    pub(super) const fn restored(
+        password: KeyStorePassword,
+        failed_logins: u8,
+        logged_in_elsewhere: bool,
+    ) -> Self {
+        Self {
+            password,
+            failed_logins,
+            logged_in_elsewhere,
+        }
+    }
+
+    /// The password, for whoever saves it.
+    pub(super) const fn password(&self) -> &KeyStorePassword {
+        &self.password
+    }
+
     /// Checks a login of KMS, which needs the user for itself. The fifth wrong password in a row locks the user out.
     pub(super) fn log_in(
         &mut self,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::cluster::Cluster;
-use super::{CloudHsm, ClusterId};
+use super::{CloudHsm, ClusterId, State};
 use crate::api::KmsError;
 use crate::key_material::{KeyMaterial, fill_random};
 
@@ -59,25 +59,29 @@ impl HsmLink {
         let mut state = self.hsm.lock();
         let cluster = state
             .clusters
-            .get_mut(&self.cluster)
+            .get(&self.cluster)
             .ok_or_else(|| failed(HsmFailure::ClusterDeleted))?;
         cluster.configuration.check_two_zones(&self.cluster)?;
         cluster.check_session(self.number).map_err(failed)?;
-        cluster.contents.keys.insert(key_id.into(), material);
+        state.set_key(&self.cluster, &key_id.into(), Some(material));
         Ok(())
     }
 
     /// The material of a KMS key, to be used at once.
     pub(crate) fn key(&self, key_id: &str) -> Result<Arc<KeyMaterial>, HsmFailure> {
-        self.with_cluster(|cluster| cluster.contents.keys.get(key_id).map(Arc::clone))?
-            .ok_or(HsmFailure::NoSuchKey)
+        let state = self.hsm.lock();
+        let key = self.cluster(&state)?.contents.keys.get(key_id);
+        key.map(Arc::clone).ok_or(HsmFailure::NoSuchKey)
     }
 
     /// Deletes the material of a KMS key, as far as that can be done.
     pub(crate) fn delete_key(&self, key_id: &str) -> Result<(), HsmFailure> {
-        self.with_cluster(|cluster| cluster.contents.keys.remove(key_id))?
-            .map(drop)
-            .ok_or(HsmFailure::NoSuchKey)
+        let mut state = self.hsm.lock();
+        let keys = &self.cluster(&state)?.contents.keys;
+        let (key_id, _) = keys.get_key_value(key_id).ok_or(HsmFailure::NoSuchKey)?;
+        let key_id = Arc::clone(key_id);
+        state.set_key(&self.cluster, &key_id, None);
+        Ok(())
     }
 
     /// Random bytes of an HSM.
@@ -85,19 +89,17 @@ impl HsmLink {
     /// # Errors
     /// CustomKeyStoreInvalidStateException if no HSM can be reached.
     pub(crate) fn fill_random(&self, out: &mut [u8]) -> Result<(), KmsError> {
-        self.with_cluster(|_| ())
+        self.cluster(&self.hsm.lock())
             .map_err(|failure| failure.key_store_error(&self.cluster))?;
         fill_random(out)
     }
 
-    fn with_cluster<T>(&self, work: impl FnOnce(&mut Cluster) -> T) -> Result<T, HsmFailure> {
-        let mut state = self.hsm.lock();
-        let cluster = state
-            .clusters
-            .get_mut(&self.cluster)
-            .ok_or(HsmFailure::ClusterDeleted)?;
+    /// The cluster, if it serves.
+    fn cluster<'s>(&self, state: &'s State) -> Result<&'s Cluster, HsmFailure> {
+        let cluster = state.clusters.get(&self.cluster);
+        let cluster = cluster.ok_or(HsmFailure::ClusterDeleted)?;
         cluster.check_session(self.number)?;
-        Ok(work(cluster))
+        Ok(cluster)
     }
 }
 

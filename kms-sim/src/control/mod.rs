@@ -9,6 +9,7 @@ mod error;
 mod guard;
 mod quota;
 mod request;
+mod state;
 mod stores;
 mod transition;
 mod visibility;
@@ -52,13 +53,25 @@ pub(crate) async fn answer(
             }
         };
         let path: Vec<&str> = segments.iter().map(String::as_str).collect();
-        let body = read(body, &head.headers, SMALL_BODY).await?;
         let (resource, rest) = match &*path {
             [] => (None, &[][..]),
             [resource, rest @ ..] => (Some(*resource), rest),
         };
+        let limit = match resource {
+            Some("restore") => state::LARGE_BODY,
+            _ => SMALL_BODY,
+        };
+        let body = read(body, &head.headers, limit).await?;
         let request = ControlRequest::new(&head.method, rest, head.uri.query(), &body)?;
-        route(&simulator, resource, &request).await
+        let answer = route(&simulator, resource, &request).await;
+        let journal = simulator.journal();
+        let saved = journal.durable(journal.latest()).await;
+        saved.map_err(|_| {
+            ControlError::internal(
+                "The state cannot be saved in the data folder; the log says why.",
+            )
+        })?;
+        answer
     }
     .await;
     if head.method != http::Method::GET {
@@ -95,6 +108,8 @@ async fn route(
             vpc::answer(&config.vpc_endpoint_services, &config.region, request)
         }
         Some("reset") => reset(simulator, request).await,
+        Some("restore") => state::restore(simulator, request).await,
+        Some("snapshot") => state::snapshot(simulator, request),
         Some(_) => Err(unknown_path()),
     }
 }
@@ -178,12 +193,14 @@ fn line(body: &Value) -> String {
 }
 
 const ROOT: &str = "/control/v1";
-const RESOURCES: [&str; 8] = [
+const RESOURCES: [&str; 10] = [
     "/control/v1/clock",
     "/control/v1/cloudhsm/backups",
     "/control/v1/cloudhsm/clusters",
     "/control/v1/quota",
     "/control/v1/reset",
+    "/control/v1/restore",
+    "/control/v1/snapshot",
     "/control/v1/stores",
     "/control/v1/transition",
     "/control/v1/vpc-endpoint-services",

@@ -13,9 +13,9 @@ pub(super) fn answer(simulator: &Simulator, request: &ControlRequest<'_>) -> Ans
     match (request.path, request.method) {
         ([], &Method::GET) => {
             let mut stores = Vec::new();
-            for ((account, region), state) in simulator.regions() {
-                let state = state.lock();
-                let described = |store| describe(&account, &region, store);
+            for (home, region) in simulator.regions() {
+                let state = region.lock();
+                let described = |store| describe(&home.account, &home.region, store);
                 stores.extend(state.stores.iter().map(described));
             }
             Ok(json!({"Stores": stores}))

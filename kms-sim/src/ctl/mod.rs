@@ -5,6 +5,7 @@ mod clock;
 mod cloudhsm;
 mod quota;
 mod render;
+mod state;
 mod transition;
 mod vpc;
 
@@ -56,31 +57,46 @@ enum Command {
     /// Requests per second that are allowed; more get a ThrottlingException.
     #[command(after_help = quota::EXAMPLES)]
     Quota(quota::QuotaArgs),
+    /// Writes the whole state into a file, with its secrets.
+    #[command(after_help = state::EXAMPLES)]
+    Snapshot(state::SnapshotArgs),
+    /// Brings the simulator into the state of a snapshot; what it had is forgotten.
+    #[command(after_help = state::EXAMPLES)]
+    Restore(state::RestoreArgs),
     /// Forgets everything: keys, stores, faults; as if just started.
     Reset,
 }
 
 impl Command {
-    fn call(self) -> Call {
-        match self {
+    fn call(self) -> Result<Call, state::FileError> {
+        Ok(match self {
             Self::Clock(arguments) => arguments.call(),
             Self::Cloudhsm(arguments) => arguments.call(),
             Self::Vpc(arguments) => arguments.call(),
             Self::Stores => Call::get("/stores"),
             Self::Transition(arguments) => arguments.call(),
             Self::Quota(arguments) => arguments.call(),
+            Self::Snapshot(arguments) => arguments.call(),
+            Self::Restore(arguments) => arguments.call()?,
             Self::Reset => Call::post("/reset", json!({})),
-        }
+        })
     }
 }
 
 /// Asks the simulator and prints its answer.
 pub(crate) fn run(arguments: CtlArgs) -> Result<(), Box<dyn Error>> {
-    let call = arguments.command.call();
+    let snapshot = match &arguments.command {
+        Command::Snapshot(snapshot) => Some(snapshot.clone()),
+        _ => None,
+    };
+    let call = arguments.command.call()?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let answer = runtime.block_on(client::send(&arguments.control, call))?;
+    if let Some(snapshot) = snapshot {
+        return Ok(snapshot.write(&answer)?);
+    }
     match arguments.json {
         true => println!("{answer}"),
         false => print!("{}", render::render(&answer)),

@@ -62,6 +62,11 @@ impl XksProxy {
         )
     }
 
+    /// Whether both have the same credential.
+    pub(super) fn same_credential(&self, other: &Self) -> bool {
+        self.access_key_id == other.access_key_id && self.secret.expose() == other.secret.expose()
+    }
+
     /// Whether both are the same external key store: hosts have no case.
     pub(super) fn same_uri(&self, other: &Self) -> bool {
         self.uri_endpoint.eq_ignore_ascii_case(&other.uri_endpoint)

@@ -1,26 +1,33 @@
 //! The custom key stores of one account and Region, and what must be unique among them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::time::SystemTime;
 
 use super::{Backing, CloudHsmCluster, CustomKeyStore, CustomKeyStoreId, Remains, XksProxy};
 use crate::api::KmsError;
 use crate::cloudhsm::{ClusterCertificate, ClusterId};
 use crate::connection::ConnectionState;
+use crate::journal::{Changed, Journal};
 use crate::proxy_endpoints::EndpointClaim;
 
 /// The custom key stores of one account and Region.
 #[derive(Default)]
-pub(crate) struct CustomKeyStores(BTreeMap<String, CustomKeyStore>);
+pub(crate) struct CustomKeyStores {
+    by_id: BTreeMap<String, CustomKeyStore>,
+    changed: Changed<String>,
+}
 
 impl CustomKeyStores {
     pub(crate) fn find(&self, id: &str) -> Option<&CustomKeyStore> {
-        self.0.get(id)
+        self.by_id.get(id)
     }
 
     /// As [`CustomKeyStores::find`], to be changed.
     pub(crate) fn find_mut(&mut self, id: &str) -> Option<&mut CustomKeyStore> {
-        self.0.get_mut(id)
+        let store = self.by_id.get_mut(id)?;
+        self.changed.note(|| id.to_owned());
+        Some(store)
     }
 
     /// The store, or CustomKeyStoreNotFoundException.
@@ -35,7 +42,16 @@ impl CustomKeyStores {
 
     /// Every store, in the order of the ids.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &CustomKeyStore> {
-        self.0.values()
+        self.by_id.values()
+    }
+
+    /// The stores after an id, in the order of the ids.
+    pub(crate) fn after(
+        &self,
+        after: Bound<&str>,
+    ) -> impl Iterator<Item = &CustomKeyStore> + use<'_> {
+        let stores = self.by_id.range::<str, _>((after, Bound::Unbounded));
+        stores.map(|(_, store)| store)
     }
 
     /// Whether there may be a new store of that name.
@@ -43,7 +59,7 @@ impl CustomKeyStores {
     /// # Errors
     /// LimitExceededException, CustomKeyStoreNameInUseException, in this order.
     pub(crate) fn admit(&self, name: &str) -> Result<(), KmsError> {
-        if self.0.len() >= MAX_STORES {
+        if self.by_id.len() >= MAX_STORES {
             return Err(KmsError::new(
                 "LimitExceededException",
                 format!("An account has at most {MAX_STORES} custom key stores in a Region."),
@@ -152,20 +168,42 @@ impl CustomKeyStores {
     ) -> Result<CustomKeyStoreId, KmsError> {
         let id = CustomKeyStoreId::random()?;
         let store = CustomKeyStore::new(id.clone(), name, backing, endpoint, now);
-        self.0.insert(id.as_str().to_owned(), store);
+        self.add(store);
         Ok(id)
+    }
+
+    /// Adds a store that was saved.
+    pub(crate) fn restore(&mut self, store: CustomKeyStore) {
+        self.by_id.insert(store.id().as_str().to_owned(), store);
+    }
+
+    /// From now on changes are named.
+    pub(crate) fn keep(&mut self, journal: Journal) {
+        self.changed = Changed::new(journal);
+    }
+
+    fn add(&mut self, store: CustomKeyStore) {
+        let id = store.id().as_str().to_owned();
+        self.changed.note(|| id.clone());
+        self.by_id.insert(id, store);
     }
 
     /// Forgets every store; what each leaves is to be ended.
     pub(crate) fn into_remains(self) -> impl Iterator<Item = Remains> {
-        self.0
+        self.by_id
             .into_values()
             .filter_map(|mut store| store.disconnect().ok())
     }
 
     /// Forgets a store.
     pub(crate) fn remove(&mut self, id: &str) {
-        self.0.remove(id);
+        self.by_id.remove(id);
+        self.changed.note(|| id.to_owned());
+    }
+
+    /// For the writer: the ids of what is to be saved now.
+    pub(crate) fn take_changed(&mut self) -> BTreeSet<String> {
+        self.changed.take()
     }
 
     fn others<'s>(&'s self, own: Option<&'s str>) -> impl Iterator<Item = &'s CustomKeyStore> {

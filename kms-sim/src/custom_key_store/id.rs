@@ -2,11 +2,14 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::api::KmsError;
 use crate::key_material::fill_random;
 
 /// `cks-` and 17 lowercase hexadecimal digits.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Debug, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
 pub(crate) struct CustomKeyStoreId(Box<str>);
 
 impl CustomKeyStoreId {

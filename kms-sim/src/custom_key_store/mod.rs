@@ -3,6 +3,7 @@
 mod backing;
 mod collection;
 mod id;
+mod image;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -10,8 +11,10 @@ use std::time::SystemTime;
 use tokio::task::AbortHandle;
 
 use crate::api::KmsError;
-use crate::cloudhsm::{CloudHsm, ClusterId, HsmLink, KeyStorePassword};
-use crate::connection::{Attempt, Change, Connect, Connection, ConnectionErrorCode, InvalidState};
+use crate::cloudhsm::{CloudHsm, ClusterId, HsmLink, KeyStorePassword, Session};
+use crate::connection::{
+    Attempt, Change, Connect, Connection, ConnectionErrorCode, InvalidState, RestoredState,
+};
 use crate::proxy_endpoints::EndpointClaim;
 use crate::visibility::Home;
 use crate::xks_client::{XksClient, XksLink};
@@ -24,6 +27,7 @@ pub(crate) use backing::{
 };
 pub(crate) use collection::{CustomKeyStores, not_found};
 pub(crate) use id::CustomKeyStoreId;
+pub(crate) use image::{ConnectionImage, StoreImage};
 
 pub(crate) use crate::connection::ConnectionState;
 
@@ -32,6 +36,8 @@ pub(crate) struct CustomKeyStore {
     id: CustomKeyStoreId,
     name: String,
     created: SystemTime,
+    /// When the credential for the proxy, or the password, was last set.
+    credential_set: SystemTime,
     backing: Backing,
     /// Keeps the endpoint and the VPC endpoint service of an external key store for itself.
     endpoint: Option<EndpointClaim>,
@@ -56,6 +62,7 @@ impl CustomKeyStore {
             id,
             name,
             created,
+            credential_set: created,
             backing,
             endpoint,
             revision: 0,
@@ -138,6 +145,21 @@ impl CustomKeyStore {
     /// The attempt that runs is that task.
     pub(crate) fn attempt_is(&mut self, task: AbortHandle) {
         self.attempt_task = Some(task);
+    }
+
+    /// The store was CONNECTED when the state was saved, and is.
+    pub(crate) fn resume_proxy(&mut self, client: XksClient) {
+        self.connection = Connection::restored(RestoredState::Connected(Client::Xks(client)));
+    }
+
+    /// As [`resume_proxy`](Self::resume_proxy), for a store with a cluster.
+    pub(crate) fn resume_session(&mut self, session: Session) {
+        self.connection = Connection::restored(RestoredState::Connected(Client::CloudHsm(session)));
+    }
+
+    /// The store was FAILED when the state was saved, and is.
+    pub(crate) fn resume_failed(&mut self, code: ConnectionErrorCode) {
+        self.connection = Connection::restored(RestoredState::Failed(code));
     }
 
     /// The attempt has reached the proxy.
@@ -235,8 +257,19 @@ impl CustomKeyStore {
     }
 
     /// Changes the proxy; a CONNECTED store's next call goes to `target`, over new connections.
-    pub(crate) fn set_proxy(&mut self, proxy: XksProxy, target: Target, endpoint: EndpointClaim) {
+    pub(crate) fn set_proxy(
+        &mut self,
+        proxy: XksProxy,
+        target: Target,
+        endpoint: EndpointClaim,
+        now: SystemTime,
+    ) {
         self.revision += 1;
+        if let Backing::Xks(before) = &self.backing
+            && !before.same_credential(&proxy)
+        {
+            self.credential_set = now;
+        }
         if let Some(Client::Xks(client)) = self.connection.client_mut() {
             client.retarget(target);
         }

@@ -12,6 +12,7 @@ mod guard;
 mod quota;
 mod reset;
 mod simulator;
+mod state;
 mod stub;
 mod transition;
 mod vpc;

@@ -44,14 +44,20 @@ pub(crate) async fn describe(
             Ok(found)
         }
     };
-    let stores = match selection {
-        Selection::All => state.stores.iter().collect(),
-        Selection::Id(id) => by(&id, |store| store.id().as_str())?,
-        Selection::Name(name) => by(&name, CustomKeyStore::name)?,
-    };
-    let page = input
-        .page
-        .page(stores.into_iter(), |store| store.id().as_str())?;
+    fn id<'s>(store: &'s &CustomKeyStore) -> &'s str {
+        store.id().as_str()
+    }
+    let page = match selection {
+        Selection::All => input.page.page(|after| state.stores.after(after), id),
+        Selection::Id(wanted) => {
+            let found = by(&wanted, |store| store.id().as_str())?;
+            input.page.page_of(found.into_iter(), id)
+        }
+        Selection::Name(wanted) => {
+            let found = by(&wanted, CustomKeyStore::name)?;
+            input.page.page_of(found.into_iter(), id)
+        }
+    }?;
     Ok(DescribeOutput::new(&page))
 }
 

@@ -246,7 +246,7 @@ fn apply(
             let endpoints = simulator.endpoints();
             let claim = endpoints.claim(&caller.region, &proxy, store.endpoint())?;
             let target = simulator.connector().target(&proxy, &caller.region);
-            store.set_proxy(proxy, target, claim);
+            store.set_proxy(proxy, target, claim, region.now());
         }
         Plan::Cluster { cluster, password } => {
             let store = stores.expect_mut(&input.id)?;

@@ -1,0 +1,95 @@
+//! `kms-sim ctl snapshot` and `kms-sim ctl restore`: the whole state, to and from a file.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::Value;
+
+use super::client::Call;
+
+/// Which file.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SnapshotArgs {
+    /// Where the snapshot goes; a file that is there is replaced.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// Which file.
+#[derive(Args, Debug)]
+pub(crate) struct RestoreArgs {
+    /// What `ctl snapshot` has written.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+/// What cannot be done with the file.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub(crate) struct FileError {
+    path: PathBuf,
+    problem: Problem,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum Problem {
+    #[error("{0}")]
+    Io(io::Error),
+    #[error("expected a snapshot, which `kms-sim ctl snapshot` writes as JSON: {0}")]
+    Json(serde_json::Error),
+}
+
+impl SnapshotArgs {
+    pub(super) fn call(&self) -> Call {
+        Call::get("/snapshot")
+    }
+
+    /// Writes the answer so that nobody else can read it, whole or not at all.
+    pub(super) fn write(&self, answer: &Value) -> Result<(), FileError> {
+        let error = |error| FileError::io(&self.file, error);
+        let mut name = self.file.clone().into_os_string();
+        name.push(".tmp");
+        let temporary = PathBuf::from(name);
+        let mut file = OpenOptions::new()
+            .create(true)
+            .write(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&temporary)
+            .map_err(error)?;
+        writeln!(file, "{answer}").map_err(error)?;
+        file.sync_all().map_err(error)?;
+        std::fs::rename(&temporary, &self.file).map_err(error)
+    }
+}
+
+impl RestoreArgs {
+    pub(super) fn call(&self) -> Result<Call, FileError> {
+        let text = std::fs::read(&self.file).map_err(|e| FileError::io(&self.file, e))?;
+        let image = serde_json::from_slice(&text).map_err(|error| FileError {
+            path: self.file.clone(),
+            problem: Problem::Json(error),
+        })?;
+        Ok(Call::post("/restore", image))
+    }
+}
+
+impl FileError {
+    fn io(path: &Path, error: io::Error) -> Self {
+        Self {
+            path: path.to_owned(),
+            problem: Problem::Io(error),
+        }
+    }
+}
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  Keep the state of a test, and come back to it:
+    kms-sim ctl snapshot state.json
+    kms-sim ctl restore state.json
+
+The file holds key material, passwords and proxy credentials in clear: keep it as you keep the keys of a test.";
