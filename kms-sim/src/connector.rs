@@ -16,6 +16,7 @@ use crate::connection::{Attempt, Connect, ConnectionErrorCode, ConnectionState};
 use crate::custom_key_store::{
     Backing, ConnectionImage, Connectivity, CustomKeyStore, CustomKeyStoreId, Remains, XksProxy,
 };
+use crate::fault::Faults;
 use crate::operation::Operation;
 use crate::proxy_failure::ProxyFailure;
 use crate::resolve::Resolver;
@@ -54,9 +55,9 @@ impl Connector {
         })
     }
 
-    /// Where KMS in `region` sends its requests to a proxy.
-    pub(crate) fn target(&self, proxy: &XksProxy, region: &str) -> Target {
-        let target = proxy.target(region);
+    /// Where KMS in `region` sends its requests to a proxy, of a store unless it is being created.
+    pub(crate) fn target(&self, proxy: &XksProxy, region: &str, store: Option<&str>) -> Target {
+        let target = proxy.target(region).of_store(store);
         match &proxy.connectivity {
             Connectivity::PublicEndpoint => target,
             Connectivity::VpcEndpointService(service) => {
@@ -97,7 +98,8 @@ impl Connector {
         };
         let transition = match store.backing() {
             Backing::Xks(proxy) => {
-                let client = self.client(self.target(proxy, &caller.region));
+                let id = store.id().as_str();
+                let client = self.client(self.target(proxy, &caller.region, Some(id)));
                 let way = Way {
                     services: self.vpc_endpoint_services.clone(),
                     connectivity: proxy.connectivity.clone(),
@@ -137,7 +139,8 @@ impl Connector {
             }
             ConnectionImage::Connected => match store.backing() {
                 Backing::Xks(proxy) => {
-                    let client = self.client(self.target(proxy, &caller.region));
+                    let id = store.id().as_str();
+                    let client = self.client(self.target(proxy, &caller.region, Some(id)));
                     store.resume_proxy(client);
                     let (region, id) = (Arc::downgrade(region), store.id().clone());
                     tokio::spawn(check_health(region, id, self.health_interval));
@@ -198,6 +201,11 @@ impl Connector {
     /// A client without any connection.
     fn client(&self, target: Target) -> XksClient {
         XksClient::new(Arc::clone(&self.dialer), target)
+    }
+
+    /// The faults of the links to proxies.
+    pub(crate) fn faults(&self) -> &Faults {
+        self.dialer.faults()
     }
 
     /// What people do to the moves of stores.

@@ -166,6 +166,7 @@ impl Simulator {
         self.clock.reset();
         self.quotas.set(|rates| *rates = Rates::default());
         self.connector.transitions().reset();
+        self.connector.faults().reset();
         for region in regions {
             let stores = std::mem::take(&mut region.lock().stores);
             for remains in stores.into_remains() {

@@ -196,8 +196,7 @@ impl XksLink {
         kms_request_id: &str,
         body: Zeroizing<Vec<u8>>,
     ) -> Result<Zeroizing<Vec<u8>>, ProxyFailure> {
-        let path = operation.path_below(&self.target.uri_path);
-        call(&self.pool, &self.target, path, kms_request_id, body).await
+        call(&self.pool, &self.target, operation, kms_request_id, body).await
     }
 }
 

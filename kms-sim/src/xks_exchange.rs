@@ -1,5 +1,6 @@
 //! One call to a proxy: an attempt within the time limit, a second one if the first ran out of time, and what went wrong.
 
+use std::future::pending;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
@@ -7,22 +8,24 @@ use http::header::{CONTENT_TYPE, HOST};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use xks_api::error::{ErrorBody, ErrorName};
+use xks_api::route::{Operation, OperationName};
 use zeroize::{Zeroize as _, Zeroizing};
 
+use crate::fault::Fault;
 use crate::proxy_failure::ProxyFailure;
 use crate::xks_pool::{Connection, Pool, Progress, Started};
 use crate::xks_target::{BadRequest, Target};
 
-/// Posts `body` to `path` and gives the body of a 200.
+/// Posts `body` for the operation and gives the body of a 200.
 ///
 /// # Errors
 /// Whatever kept the proxy from giving one.
 pub(crate) async fn call(
     pool: &Pool,
     target: &Target,
-    path: String,
+    operation: &Operation,
     kms_request_id: &str,
     body: Zeroizing<Vec<u8>>,
 ) -> Result<Zeroizing<Vec<u8>>, ProxyFailure> {
@@ -30,7 +33,8 @@ pub(crate) async fn call(
     let call = Call {
         target,
         started: &started,
-        path,
+        operation: operation.name(),
+        path: operation.path_below(&target.uri_path),
         body: Bytes::from_owner(body),
         kms_request_id,
     };
@@ -54,6 +58,7 @@ pub(crate) async fn call(
 struct Call<'c> {
     target: &'c Target,
     started: &'c Started<'c>,
+    operation: OperationName,
     path: String,
     body: Bytes,
     kms_request_id: &'c str,
@@ -73,7 +78,9 @@ impl Call<'_> {
             return Err(AttemptError::Failed(ProxyFailure::Unreachable));
         }
         let progress = Progress::default();
-        match timeout(self.started.time_limit(), self.exchange(&progress)).await {
+        let fault = self.started.fault(self.target, self.operation);
+        let exchange = self.exchange(&fault, &progress);
+        match timeout(self.started.time_limit(), exchange).await {
             Ok(result) => result.map_err(AttemptError::Failed),
             Err(_) => {
                 let host = &*self.target.host;
@@ -89,27 +96,43 @@ impl Call<'_> {
     }
 
     /// Sends over a connection of before if one is good, else over a new one.
-    async fn exchange(&self, progress: &Progress) -> Result<Zeroizing<Vec<u8>>, ProxyFailure> {
-        while let Some(mut connection) = self.started.idle_connection().await {
+    async fn exchange(
+        &self,
+        fault: &Fault,
+        progress: &Progress,
+    ) -> Result<Zeroizing<Vec<u8>>, ProxyFailure> {
+        while !fault.needs_own_connection()
+            && let Some(mut connection) = self.started.idle_connection().await
+        {
             progress.reused();
             let before = connection.bytes_written();
-            match self.send(&mut connection).await {
+            match self.send(&mut connection, fault).await {
                 // The proxy had closed the connection: nothing was sent, so this is no retry.
                 Err(SendError::Http(_)) if connection.bytes_written() == before => {}
-                sent => return self.finish(connection, sent).await,
+                sent => return self.finish(connection, fault, sent).await,
             }
         }
         self.started.permitted()?;
         let host = &self.target.host;
-        let mut connection = self.started.dial(host, progress).await?;
-        let sent = self.send(&mut connection).await;
-        self.finish(connection, sent).await
+        let mut connection = self.started.dial(host, fault, progress).await?;
+        let sent = self.send(&mut connection, fault).await;
+        self.finish(connection, fault, sent).await
     }
 
-    async fn send(&self, connection: &mut Connection) -> Result<Response<Incoming>, SendError> {
+    async fn send(
+        &self,
+        connection: &mut Connection,
+        fault: &Fault,
+    ) -> Result<Response<Incoming>, SendError> {
         let request = self.signed().map_err(|BadRequest| SendError::Unsignable)?;
         self.started.permitted().map_err(SendError::NotPermitted)?;
+        if fault.lost {
+            return pending().await;
+        }
         let sent = connection.sender.try_send_request(request).await;
+        if !fault.delay.is_zero() {
+            sleep(fault.delay).await;
+        }
         sent.map_err(|error| SendError::Http(error.into_error()))
     }
 
@@ -130,6 +153,7 @@ impl Call<'_> {
     async fn finish(
         &self,
         connection: Connection,
+        fault: &Fault,
         sent: Result<Response<Incoming>, SendError>,
     ) -> Result<Zeroizing<Vec<u8>>, ProxyFailure> {
         let answer = match sent {
@@ -141,13 +165,13 @@ impl Call<'_> {
             }
             Err(error) => return Err(self.failure(error)),
         };
-        let status = answer.status();
+        let mut status = answer.status();
         let mut body = Limited::new(answer.into_body(), MAX_ANSWER);
         let mut bytes = Zeroizing::new(Vec::with_capacity(1024));
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| match error.downcast::<hyper::Error>() {
                 Ok(error) => self.failure(SendError::Http(*error)),
-                Err(_) => self.malformed("the answer is longer than any that is allowed", status),
+                Err(_) => self.malformed(TOO_LONG, status),
             })?;
             if let Ok(data) = frame.into_data() {
                 bytes.extend_from_slice(&data);
@@ -157,8 +181,17 @@ impl Call<'_> {
                 }
             }
         }
-        self.started.give_back(connection);
+        match fault.needs_own_connection() {
+            true => connection.retire(),
+            false => self.started.give_back(connection),
+        }
+        if let Some(reply) = &fault.reply {
+            let (code, body) = reply.replace(status.as_u16(), bytes);
+            status = StatusCode::from_u16(code).unwrap_or(status);
+            bytes = body;
+        }
         match status {
+            _ if bytes.len() > MAX_ANSWER => Err(self.malformed(TOO_LONG, status)),
             StatusCode::OK => Ok(bytes),
             _ => Err(self.error_answer(status, &bytes)),
         }
@@ -263,6 +296,8 @@ fn is_tls(error: &hyper::Error) -> bool {
 fn wipe(data: &mut BytesMut) {
     data.as_mut().zeroize();
 }
+
+const TOO_LONG: &str = "the answer is longer than any that is allowed";
 
 /// Far above the longest answer that can be right.
 const MAX_ANSWER: usize = 128 * 1024;

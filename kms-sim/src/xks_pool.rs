@@ -23,15 +23,19 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use xks_api::route::OperationName;
 
+use crate::fault::{ConnectFault, Fault, Faults, Unreliable};
 use crate::proxy_failure::ProxyFailure;
 use crate::resolve::Resolver;
+use crate::xks_target::Target;
 
 /// How proxies are dialled; the same for every store.
 pub(crate) struct Dialer {
     resolver: Resolver,
     time_limit: Duration,
-    tls: TlsConnector,
+    tls: Arc<ClientConfig>,
+    faults: Faults,
 }
 
 impl Dialer {
@@ -40,8 +44,14 @@ impl Dialer {
         Self {
             resolver,
             time_limit,
-            tls: TlsConnector::from(Arc::new(tls)),
+            tls: Arc::new(tls),
+            faults: Faults::default(),
         }
+    }
+
+    /// The faults of the links to proxies.
+    pub(crate) const fn faults(&self) -> &Faults {
+        &self.faults
     }
 }
 
@@ -158,13 +168,24 @@ impl Pool {
         }
     }
 
-    async fn dial(&self, host: &str, progress: &Progress) -> Result<Connection, ProxyFailure> {
+    async fn dial(
+        &self,
+        host: &str,
+        fault: &Fault,
+        progress: &Progress,
+    ) -> Result<Connection, ProxyFailure> {
         let generation = self.lock_idle().generation;
-        let name = ServerName::try_from(host.to_owned()).map_err(|error| {
+        let certificate = fault.connect.and_then(ConnectFault::certificate);
+        let expected = certificate.map_or(host, |certificate| certificate.host(host));
+        let name = ServerName::try_from(expected.to_owned()).map_err(|error| {
             tracing::warn!(host, %error, "no name that a certificate could prove");
             ProxyFailure::Tls
         })?;
-        let stream = self.dial_tcp(host).await.map_err(|error| {
+        let dialled = match fault.connect.and_then(ConnectFault::impostor) {
+            None => self.dial_tcp(host).await,
+            Some(impostor) => impostor.connect().await,
+        };
+        let stream = dialled.map_err(|error| {
             tracing::warn!(host, %error, "cannot connect to the external key store proxy");
             ProxyFailure::Unreachable
         })?;
@@ -175,13 +196,20 @@ impl Pool {
             written: Arc::clone(&written),
         };
         let count = Count::new(&self.connections);
-        let connect = self.dialer.tls.connect(name, counted);
+        let config = match certificate {
+            None => Arc::clone(&self.dialer.tls),
+            Some(certificate) => certificate
+                .client(&self.dialer.tls)
+                .map_err(|_| ProxyFailure::Tls)?,
+        };
+        let connect = TlsConnector::from(config).connect(name, counted);
         let tls = connect.await.map_err(|error| {
             tracing::warn!(host, %error, "no TLS session with the external key store proxy");
             ProxyFailure::Tls
         })?;
         // What is dropped without a proper close ends with a reset, so that the kernel sends nothing later on.
         drop(tls.get_ref().0.stream.set_zero_linger());
+        let tls = Unreliable::new(tls, fault);
         let (sender, connection) = http1::handshake(TokioIo::new(tls))
             .await
             .map_err(|_| ProxyFailure::Unreachable)?;
@@ -246,9 +274,16 @@ impl Started<'_> {
     pub(crate) async fn dial(
         &self,
         host: &str,
+        fault: &Fault,
         progress: &Progress,
     ) -> Result<Connection, ProxyFailure> {
-        self.pool.dial(host, progress).await
+        self.pool.dial(host, fault, progress).await
+    }
+
+    /// What the next attempt meets on its way.
+    pub(crate) fn fault(&self, target: &Target, operation: OperationName) -> Fault {
+        let store = target.custom_key_store_id.as_deref();
+        self.pool.dialer.faults.draw(store, &target.host, operation)
     }
 
     /// Gives a connection back whose answer was read to its end.
@@ -313,7 +348,7 @@ impl Connection {
 
 /// Drives a connection and closes it.
 async fn run(
-    mut connection: http1::Connection<TokioIo<TlsStream<Counted>>, Full<Bytes>>,
+    mut connection: http1::Connection<TokioIo<Io>, Full<Bytes>>,
     end: oneshot::Receiver<()>,
     mut phase: watch::Receiver<Phase>,
     count: Count,
@@ -327,7 +362,7 @@ async fn run(
         _ = poll_fn(|cx| connection.poll_without_shutdown(cx)) => true,
     };
     let mut io = connection.into_parts().io.into_inner();
-    if properly {
+    if properly && !io.was_reset() {
         // Read to the peer's end of the stream: then it has all of ours, and nothing is under way any more.
         drop(timeout(CLOSE_LIMIT, close(&mut io)).await);
     }
@@ -335,10 +370,13 @@ async fn run(
     drop(count);
 }
 
-async fn close(io: &mut TlsStream<Counted>) -> io::Result<()> {
+/// What HTTP runs over.
+type Io = Unreliable<TlsStream<Counted>>;
+
+async fn close(io: &mut Io) -> io::Result<()> {
     io.shutdown().await?;
     let mut rest = [0; 1024];
-    while io.get_mut().0.read(&mut rest).await? > 0 {}
+    while io.get_mut().get_mut().0.read(&mut rest).await? > 0 {}
     Ok(())
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Target {
     region: Box<str>,
     pub(crate) access_key_id: AccessKeyId,
     identity: Identity,
+    /// The store that it is the proxy of; `None` for one that is being created.
+    pub(crate) custom_key_store_id: Option<Box<str>>,
     /// How requests get there, if not through the public endpoint.
     route: Option<Route>,
 }
@@ -52,6 +54,7 @@ impl Target {
             region: region.into(),
             access_key_id,
             identity: credentials.into(),
+            custom_key_store_id: None,
             route: None,
         }
     }
@@ -62,6 +65,12 @@ impl Target {
             services: services.clone(),
             name: name.into(),
         });
+        self
+    }
+
+    /// The same, of that store.
+    pub(crate) fn of_store(mut self, id: Option<&str>) -> Self {
+        self.custom_key_store_id = id.map(Into::into);
         self
     }
 

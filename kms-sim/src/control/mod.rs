@@ -7,6 +7,7 @@ mod cloudhsm;
 mod duration;
 mod error;
 mod guard;
+mod link;
 mod quota;
 mod request;
 mod state;
@@ -100,6 +101,7 @@ async fn route(
             let config = simulator.config();
             cloudhsm::answer(&config.cloud_hsm, &config.region, request)
         }
+        Some("link") => link::answer(simulator, request),
         Some("quota") => quota::answer(simulator, request),
         Some("stores") => stores::answer(simulator, request),
         Some("transition") => transition::answer(simulator, request),
@@ -193,10 +195,11 @@ fn line(body: &Value) -> String {
 }
 
 const ROOT: &str = "/control/v1";
-const RESOURCES: [&str; 10] = [
+const RESOURCES: [&str; 11] = [
     "/control/v1/clock",
     "/control/v1/cloudhsm/backups",
     "/control/v1/cloudhsm/clusters",
+    "/control/v1/link",
     "/control/v1/quota",
     "/control/v1/reset",
     "/control/v1/restore",
@@ -206,6 +209,6 @@ const RESOURCES: [&str; 10] = [
     "/control/v1/vpc-endpoint-services",
 ];
 /// Resources that read a query.
-const QUERIED: [&str; 0] = [];
+const QUERIED: [&str; 1] = ["link"];
 const SMALL_BODY: usize = 64 * 1024;
 const BODY_DEADLINE: Duration = Duration::from_secs(30);

@@ -3,6 +3,7 @@
 mod client;
 mod clock;
 mod cloudhsm;
+mod link;
 mod quota;
 mod render;
 mod state;
@@ -43,6 +44,9 @@ enum Command {
     /// The simulator's time: deletion windows and rotations fall due by it.
     #[command(after_help = clock::EXAMPLES)]
     Clock(clock::ClockArgs),
+    /// Faults of the links to external key store proxies: latency, loss, refused, TLS, wrong answers.
+    #[command(after_help = link::EXAMPLES)]
+    Link(link::LinkArgs),
     /// Simulated CloudHSM clusters for CloudHSM key stores: made, broken, repaired.
     #[command(after_help = cloudhsm::EXAMPLES)]
     Cloudhsm(cloudhsm::CloudHsmArgs),
@@ -71,6 +75,7 @@ impl Command {
     fn call(self) -> Result<Call, state::FileError> {
         Ok(match self {
             Self::Clock(arguments) => arguments.call(),
+            Self::Link(arguments) => arguments.call(),
             Self::Cloudhsm(arguments) => arguments.call(),
             Self::Vpc(arguments) => arguments.call(),
             Self::Stores => Call::get("/stores"),

@@ -8,7 +8,9 @@
 mod clock;
 mod cloudhsm;
 mod ctl;
+mod failures;
 mod guard;
+mod link;
 mod quota;
 mod reset;
 mod simulator;

@@ -22,10 +22,21 @@ impl std::ops::Deref for WithProxy {
 }
 
 impl WithProxy {
+    /// Patient with its proxy, so that a busy machine breaks nothing.
     pub(crate) fn start() -> Self {
-        // A state is seen, and soon over.
+        Self::waiting(Duration::from_secs(10))
+    }
+
+    /// As patient with its proxy as KMS is, or a little more: for tests of what takes too long.
+    pub(crate) fn impatient() -> Self {
+        Self::waiting(Duration::from_millis(400))
+    }
+
+    fn waiting(proxy_timeout: Duration) -> Self {
         Self::with(Config {
+            // A state is seen, and soon over.
             transition: Duration::from_millis(20),
+            proxy_timeout,
             ..Config::default()
         })
     }

@@ -177,7 +177,14 @@ async fn create_external(
     }
     match &proxy.connectivity {
         Connectivity::PublicEndpoint => {
-            probe(simulator, caller, &proxy, Operation::CreateCustomKeyStore).await?;
+            probe(
+                simulator,
+                caller,
+                &proxy,
+                Operation::CreateCustomKeyStore,
+                None,
+            )
+            .await?;
         }
         Connectivity::VpcEndpointService(_) => check_service(simulator, caller, &proxy)?,
     }

@@ -154,9 +154,10 @@ async fn probe(
     caller: &Caller,
     proxy: &XksProxy,
     operation: Operation,
+    store: Option<&str>,
 ) -> Result<(), KmsError> {
     let connector = simulator.connector();
-    let target = connector.target(proxy, &caller.region);
+    let target = connector.target(proxy, &caller.region, store);
     let result = connector.probe(target, operation, &caller.request_id).await;
     result.map_err(|failure| failure.key_store_error())
 }

@@ -210,7 +210,8 @@ pub(crate) async fn update(
             if *change == Change::Other {
                 check_service(simulator, caller, proxy)?;
             }
-            probe(simulator, caller, proxy, Operation::UpdateCustomKeyStore).await?;
+            let operation = Operation::UpdateCustomKeyStore;
+            probe(simulator, caller, proxy, operation, Some(&input.id)).await?;
         }
         if apply(simulator, caller, &region, &input, plan, revision)? {
             return Ok(EmptyOutput {});
@@ -245,7 +246,8 @@ fn apply(
             let store = stores.expect_mut(&input.id)?;
             let endpoints = simulator.endpoints();
             let claim = endpoints.claim(&caller.region, &proxy, store.endpoint())?;
-            let target = simulator.connector().target(&proxy, &caller.region);
+            let connector = simulator.connector();
+            let target = connector.target(&proxy, &caller.region, Some(&input.id));
             store.set_proxy(proxy, target, claim, region.now());
         }
         Plan::Cluster { cluster, password } => {
