@@ -1,8 +1,12 @@
 //! The protocol crate alone: no socket, no key manager. Each bench says what is inside the timed region.
 
+#[path = "fixture/cpu_time.rs"]
+mod cpu_time;
+
 use std::hint::black_box;
 use std::time::{Duration, UNIX_EPOCH};
 
+use cpu_time::CpuTime;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use harness::signer::{SignedRequest as WireRequest, Signer};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -19,7 +23,7 @@ const PATH: &str = "/dev/tenant-a/kms/xks/v1/keys/demo/encrypt";
 const SIGNED_AT: i64 = 1_796_000_000;
 
 /// Timed: everything from the parsed HTTP request to the access key id, with the signing key cached.
-fn sigv4(c: &mut Criterion) {
+fn sigv4(c: &mut Criterion<CpuTime>) {
     let mut wire = WireRequest::unsigned("POST", "xks.test", PATH, encrypt_request(32));
     let at = UNIX_EPOCH + Duration::from_secs(SIGNED_AT.unsigned_abs());
     Signer::new(ID, SECRET).sign(&mut wire, at);
@@ -51,7 +55,7 @@ fn sigv4(c: &mut Criterion) {
 }
 
 /// Timed: JSON bytes to the typed request, its plaintext decoded and wiped again.
-fn parse(c: &mut Criterion) {
+fn parse(c: &mut Criterion<CpuTime>) {
     let mut group = c.benchmark_group("encrypt/parse");
     for len in [32, 4_096] {
         let body = encrypt_request(len);
@@ -64,7 +68,7 @@ fn parse(c: &mut Criterion) {
 }
 
 /// Timed: the typed response to JSON bytes.
-fn encode(c: &mut Criterion) {
+fn encode(c: &mut Criterion<CpuTime>) {
     let mut group = c.benchmark_group("encrypt/encode");
     for len in [32, 4_096] {
         let sealed = sealed(len);
@@ -80,7 +84,7 @@ fn encode(c: &mut Criterion) {
 }
 
 /// Timed: the hash over AAD, metadata, IV, ciphertext and tag.
-fn integrity(c: &mut Criterion) {
+fn integrity(c: &mut Criterion<CpuTime>) {
     let mut group = c.benchmark_group("cdiv");
     for len in [32, 4_096] {
         let (aad, sealed) = (aad(), sealed(len));
@@ -126,5 +130,9 @@ fn sealed(len: usize) -> Sealed {
     }
 }
 
-criterion_group!(benches, sigv4, parse, encode, integrity);
+criterion_group! {
+    name = benches;
+    config = Criterion::default().with_measurement(CpuTime);
+    targets = sigv4, parse, encode, integrity
+}
 criterion_main!(benches);

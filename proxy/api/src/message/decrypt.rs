@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::base64_object::Base64Object;
 use super::encrypt::{
     AES_GCM, TOO_LONG, metadata_capacity, parse_aad, require_aes_gcm, require_key_arn,
 };
@@ -103,12 +104,9 @@ impl DecryptResponse {
     /// Encodes the response body into a buffer that is wiped on drop.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let plaintext = self.plaintext.expose();
-        encode(
-            &ResponseWire {
-                plaintext: Base64Text::encode(plaintext),
-            },
-            base64_len(plaintext.len()) + 20,
-        )
+        Base64Object::with_capacity(base64_len(plaintext.len()) + 20)
+            .member("plaintext", plaintext)
+            .finish()
     }
 
     /// Parses a response body, as KMS does.
@@ -146,7 +144,7 @@ struct Wire<'a> {
     authentication_tag: Base64Text<'a>,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 struct ResponseWire<'a> {
     #[serde(borrow)]
     plaintext: Base64Text<'a>,

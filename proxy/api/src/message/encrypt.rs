@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::base64_object::Base64Object;
 use super::{
     Base64Text, InvalidRequest, MAX_TEXT_LEN, MalformedResponse, base64_len, encode, parse_request,
     parse_response,
@@ -99,15 +100,17 @@ impl EncryptResponse {
     pub fn encode(&self) -> Vec<u8> {
         let sealed = &self.sealed;
         let capacity = base64_len(sealed.ciphertext.len()) + 320;
-        let wire = ResponseWire {
-            authentication_tag: Base64Text::encode(&sealed.tag.0),
-            ciphertext: Base64Text::encode(&sealed.ciphertext),
-            ciphertext_data_integrity_value: self.cdiv.as_ref().map(|v| Base64Text::encode(v)),
-            ciphertext_metadata: (!sealed.metadata.is_empty())
-                .then(|| Base64Text::encode(sealed.metadata.as_bytes())),
-            initialization_vector: Base64Text::encode(sealed.iv.as_bytes()),
-        };
-        std::mem::take(&mut *encode(&wire, capacity))
+        let mut object = Base64Object::with_capacity(capacity)
+            .member("authenticationTag", &sealed.tag.0)
+            .member("ciphertext", &sealed.ciphertext)
+            .member("initializationVector", sealed.iv.as_bytes());
+        if let Some(value) = &self.cdiv {
+            object = object.member("ciphertextDataIntegrityValue", value);
+        }
+        if !sealed.metadata.is_empty() {
+            object = object.member("ciphertextMetadata", sealed.metadata.as_bytes());
+        }
+        std::mem::take(&mut *object.finish())
     }
 
     /// Parses a response body, as KMS does.
@@ -164,16 +167,16 @@ struct Wire<'a> {
     ciphertext_data_integrity_value_algorithm: Option<std::borrow::Cow<'a, str>>,
 }
 
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ResponseWire<'a> {
     #[serde(borrow)]
     authentication_tag: Base64Text<'a>,
     #[serde(borrow)]
     ciphertext: Base64Text<'a>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default)]
     ciphertext_data_integrity_value: Option<Base64Text<'a>>,
-    #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
+    #[serde(borrow, default)]
     ciphertext_metadata: Option<Base64Text<'a>>,
     #[serde(borrow)]
     initialization_vector: Base64Text<'a>,

@@ -3,6 +3,7 @@
 //! The proxy parses requests and encodes responses; a KMS encodes requests and parses responses. Parsing is strict:
 //! standard base64 with padding, no duplicate members, every length as its type allows.
 
+mod base64_object;
 mod decrypt;
 mod encrypt;
 mod health;
