@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::authenticate::authenticate;
 use crate::error::XksError;
 use crate::ops;
-use crate::request_log::{Outcome, Record};
+use crate::request_log::{Outcome, Record, RequestLog};
 use crate::runtime::{Runtime, Snapshot};
 
 pub use crate::ops::Encoded;
@@ -77,20 +77,48 @@ pub async fn answer(
 ) -> Answer {
     let snapshot = runtime.snapshot();
     let now = runtime.now();
-    let mut record = runtime.log().record(now);
-    let serving = serve(&snapshot, now, head, body, &mut record);
+    let mut logged = Logged {
+        log: runtime.log(),
+        record: Some(runtime.log().record(now)),
+    };
+    let record = logged.record.as_mut().expect("taken at the end");
+    let serving = serve(&snapshot, now, head, body, record);
     let answer = match without_panic(serving).await {
         Ok(encoded) => Answer::Ok(encoded),
         Err(Refusal::MethodNotAllowed) => Answer::MethodNotAllowed,
         Err(Refusal::Error(error)) => Answer::Error(error),
     };
-    let outcome = Outcome {
-        status: answer.status(),
-        error: answer.error(),
-        took: record.started().elapsed(),
-    };
-    runtime.log().write(record, outcome);
+    logged.answered(&answer);
     answer
+}
+
+/// Writes the line of a request however it ends: also if its client goes away, and this future is dropped.
+//= xks §Logging R38
+struct Logged<'a> {
+    log: &'a RequestLog,
+    record: Option<Record>,
+}
+
+impl Logged<'_> {
+    fn answered(mut self, answer: &Answer) {
+        let Some(record) = self.record.take() else {
+            return;
+        };
+        let outcome = Outcome {
+            status: answer.status(),
+            error: answer.error(),
+            took: record.started().elapsed(),
+        };
+        self.log.write(record, outcome);
+    }
+}
+
+impl Drop for Logged<'_> {
+    fn drop(&mut self) {
+        if let Some(record) = self.record.take() {
+            self.log.abandon(record);
+        }
+    }
 }
 
 async fn serve(

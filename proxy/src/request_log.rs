@@ -67,7 +67,15 @@ impl RequestLog {
 
     /// Completes a line and hands it to the thread.
     pub(crate) fn write(&self, record: Record, outcome: Outcome<'_>) {
-        let line = record.finish(outcome);
+        self.append(&record.finish(outcome));
+    }
+
+    /// Hands on the line of a request whose client went away before it was answered.
+    pub(crate) fn abandon(&self, record: Record) {
+        self.append(&record.abandoned());
+    }
+
+    fn append(&self, line: &str) {
         let mut pending = self.shared.lock();
         if pending.lines.len() + line.len() > MAX_PENDING {
             pending.dropped += 1;
@@ -265,7 +273,17 @@ impl Record {
                 }
             }
         }
-        let micros = u64::try_from(outcome.took.as_micros()).unwrap_or(u64::MAX);
+        self.end(outcome.took)
+    }
+
+    fn abandoned(mut self) -> String {
+        self.text("outcome", "abandoned");
+        let took = self.started.elapsed();
+        self.end(took)
+    }
+
+    fn end(mut self, took: Duration) -> String {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         self.number("microseconds", micros);
         if self.format == LogFormat::Json {
             self.line.push('}');

@@ -1,13 +1,16 @@
 //! The request log.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use harness::signer::Signer;
 use serde_json::Value;
+use xks_proxy::runtime::Limits;
 
 use crate::key_manager::Fault;
 use crate::operations::ENCRYPT_EXAMPLE;
-use crate::proxy::{HOST, ID, PREFIX, Proxy, SECRET};
+use crate::proxy::{HOST, ID, PREFIX, Proxy, SECRET, Setup, signed};
 
 #[test]
 fn r11_r38_a_request_is_logged_with_what_led_to_it_and_how_it_ended() {
@@ -127,4 +130,32 @@ fn r14_r23_r39_no_plaintext_aad_or_secret_is_logged() {
     for hidden in ["Sesame", &encoded, &encoded[..20], SECRET, "Signature"] {
         assert!(!text.contains(hidden), "{hidden} in {text}");
     }
+}
+
+#[test]
+fn r38_a_request_that_its_client_abandons_is_logged() {
+    let minute = Duration::from_secs(60);
+    let proxy = Proxy::start_with(Setup {
+        limits: Limits {
+            key_manager_timeout: minute,
+            ..Limits::default()
+        },
+        ..Setup::default()
+    });
+    proxy.key_manager.set(Fault::Slow(minute));
+    let request = signed("/keys/demo/encrypt", ENCRYPT_EXAMPLE);
+    let mut connection = proxy.connect();
+    connection.send(&request.http1()).unwrap();
+    harness::wait_for("the call", Duration::from_secs(10), || {
+        (!proxy.key_manager.take_calls().is_empty()).then_some(())
+    });
+    drop(connection);
+    let lines = proxy.end_and_read_log();
+    let [line] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    // Who asked for what is known, although nobody was there to be answered.
+    assert_eq!(line["kmsRequestId"], "4112f4d6-db54-4af4-ae30-c55a22a8dfae");
+    assert_eq!(line["outcome"], "abandoned");
+    assert_eq!(line.get("status"), None);
 }

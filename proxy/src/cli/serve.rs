@@ -1,5 +1,6 @@
 //! `xks-proxy serve`, and what `dev` shares with it: a server from its start to its last signal.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -119,9 +120,17 @@ pub(super) fn serve(
 }
 
 async fn bind(field: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address)
-        .await
-        .map_err(|e| Failure::of(format_args!("{field}: cannot listen on {address}"), &e))
+    TcpListener::bind(address).await.map_err(|error| {
+        let advice = match error.kind() {
+            io::ErrorKind::AddrInUse => "another process listens there: stop it, or take another port",
+            io::ErrorKind::PermissionDenied => {
+                "ports below 1024 take the capability CAP_NET_BIND_SERVICE, which the systemd unit gives"
+            }
+            io::ErrorKind::AddrNotAvailable => "this machine has no such address",
+            _ => return Failure::of(format_args!("{field}: cannot listen on {address}"), &error),
+        };
+        Failure::Failed(format!("{field}: cannot listen on {address}: {error}; {advice}"))
+    })
 }
 
 fn hangup() -> Result<Signal, Failure> {
