@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::Args;
-use kms_sim::{Config, Resolve};
+use kms_sim::{Config, Listeners, Resolve};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
@@ -72,8 +72,10 @@ async fn tell(arguments: DemoArgs, told: &AtomicBool) -> Result<(), Box<dyn Erro
         proxy.log_file().display()
     ));
 
-    let listener = listen(arguments.listen).await?;
-    let address = listener.local_addr()?;
+    let api = listen(arguments.listen, USUAL_PORT).await?;
+    let address = api.local_addr()?;
+    let control = listen(None, USUAL_CONTROL_PORT).await?;
+    let control_address = control.local_addr()?;
     let resolve = |host: &str| Resolve {
         host: host.to_owned(),
         address: proxy.address(),
@@ -85,7 +87,11 @@ async fn tell(arguments: DemoArgs, told: &AtomicBool) -> Result<(), Box<dyn Erro
         ..Config::default()
     };
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(kms_sim::serve(listener, config, async {
+    let listeners = Listeners {
+        api,
+        control: Some(control),
+    };
+    let server = tokio::spawn(kms_sim::serve(listeners, config, async {
         // Sent, or dropped with the demo: both mean the end.
         let _ = stopped.await;
     }));
@@ -94,6 +100,9 @@ async fn tell(arguments: DemoArgs, told: &AtomicBool) -> Result<(), Box<dyn Erro
          to find it on {}.",
         story::HOST,
         proxy.address()
+    ));
+    screen.note(&format!(
+        "Faults, time and transitions on demand: kms-sim ctl --control http://{control_address} --help"
     ));
     let client = KmsClient::new(address);
     let environment = format!(
@@ -121,8 +130,8 @@ async fn tell(arguments: DemoArgs, told: &AtomicBool) -> Result<(), Box<dyn Erro
 }
 
 /// The address that was asked for, or the usual one, or a free port in its place.
-async fn listen(wanted: Option<SocketAddr>) -> Result<TcpListener, String> {
-    let address = wanted.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, USUAL_PORT).into());
+async fn listen(wanted: Option<SocketAddr>, usual_port: u16) -> Result<TcpListener, String> {
+    let address = wanted.unwrap_or_else(|| (Ipv4Addr::LOCALHOST, usual_port).into());
     match TcpListener::bind(address).await {
         Ok(listener) => Ok(listener),
         Err(error) if wanted.is_none() && error.kind() == io::ErrorKind::AddrInUse => {
@@ -157,6 +166,7 @@ impl Drop for TemporaryFolder {
 }
 
 const USUAL_PORT: u16 = 4599;
+const USUAL_CONTROL_PORT: u16 = 4600;
 
 /// Long enough for people to see CONNECTING and DISCONNECTING.
 const TRANSITION: Duration = Duration::from_millis(600);
