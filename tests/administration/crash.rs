@@ -16,14 +16,14 @@ use xks_proxy::key_manager::embedded::{Embedded, RootKeySource};
 use crate::{LIMIT, succeed, text, xks_proxy};
 
 /// A store that commands change and die over.
-struct Victim {
+pub struct Victim {
     folder: tempfile::TempDir,
     /// Sealed before the first crash, to be opened after every one.
     sealed: Option<Sealed>,
 }
 
 impl Victim {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = harness::temp_dir();
         let mut victim = Self {
             folder,
@@ -45,12 +45,12 @@ impl Victim {
         victim
     }
 
-    fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// The store as it is now: it opens, and what was sealed before the first crash is readable.
-    fn open(&self) -> Embedded {
+    pub fn open(&self) -> Embedded {
         let root_key = RootKeySource::File(self.path().join("root.key"));
         let embedded =
             Embedded::open(self.path(), root_key).expect("the store opens after a crash");
@@ -243,7 +243,7 @@ fn words(text: &str) -> Vec<String> {
     text.split(' ').map(str::to_owned).collect()
 }
 
-fn id(text: &str) -> ExternalKeyId {
+pub fn id(text: &str) -> ExternalKeyId {
     text.try_into().unwrap()
 }
 

@@ -2,6 +2,7 @@
 
 mod commands;
 mod crash;
+mod crash_server;
 
 use std::path::Path;
 use std::process::Command;
