@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use serde::Serialize;
@@ -25,7 +25,8 @@ pub(crate) async fn answer(
     simulator: Arc<Simulator>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    Ok(match (request.method(), request.uri().path()) {
+    let head_alone = request.method() == Method::HEAD && request.version() >= Version::HTTP_2;
+    let response = match (request.method(), request.uri().path()) {
         (&Method::POST, "/") => operation(&simulator, request).await,
         (&Method::POST, "/moto-api/reset") => reset(&simulator, &request).await,
         (&Method::GET | &Method::HEAD, "/health") => {
@@ -39,6 +40,11 @@ pub(crate) async fn answer(
             );
             error_response(StatusCode::NOT_FOUND, &error)
         }
+    };
+    // hyper leaves the body of an answer to HEAD out over HTTP/1.1 alone.
+    Ok(match head_alone {
+        true => response.map(|_| Full::default()),
+        false => response,
     })
 }
 

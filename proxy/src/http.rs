@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_TYPE};
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
@@ -36,6 +36,7 @@ pub(crate) async fn serve(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let _in_flight = activity.request();
     let version = request.version();
+    let head_alone = request.method() == Method::HEAD && version >= Version::HTTP_2;
     let mut response = if request.uri().path() == PING_PATH {
         ping(request.method(), runtime)
     } else {
@@ -49,7 +50,19 @@ pub(crate) async fn serve(
             .headers_mut()
             .insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    Ok(response)
+    Ok(match head_alone {
+        true => without_body(response),
+        false => response,
+    })
+}
+
+/// The answer to HEAD. hyper leaves the body out over HTTP/1.1 alone, and clients end a stream that brings one.
+fn without_body(response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    let (mut head, body) = response.into_parts();
+    if let Some(len) = body.size_hint().exact() {
+        head.headers.insert(CONTENT_LENGTH, len.into());
+    }
+    Response::from_parts(head, Full::default())
 }
 
 /// The answer to a load balancer.

@@ -3,7 +3,9 @@
 use std::io;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use harness::certificates::path;
+use harness::h2::H2Connection;
 use harness::https::{Connection, Response};
 use xks_proxy::server::Drain;
 
@@ -56,6 +58,14 @@ fn r40_ping_is_answered_at_both_listeners_and_nothing_else_on_the_plain_one() {
             (response.status, response.header("allow")),
             (405, Some("GET, HEAD"))
         );
+    }
+    let h2 = Proxy::tls().alpn(&["h2"]).config();
+    let mut h2 = H2Connection::open(proxy.address, HOST, h2);
+    for (path, status) in [("/ping", 200), ("/pong", 404)] {
+        let head = http::Request::head(format!("https://{HOST}{path}"));
+        let response = h2.exchange(head.body(Bytes::new()).unwrap()).unwrap();
+        assert_eq!((response.status, response.body.len()), (status, 0));
+        assert_ne!(response.header("content-length"), Some("0"), "of a GET");
     }
     let request = signed("/keys/demo/encrypt", ENCRYPT_EXAMPLE).http1();
     assert_eq!(plain.exchange(&request).unwrap().status, 404);
