@@ -350,3 +350,33 @@ fn a_server_leaves_no_core_dump_and_says_what_it_cannot_protect() {
         _ => assert!(told),
     }
 }
+
+#[test]
+fn a_credential_that_cannot_be_handed_over_is_not_kept() {
+    let folder = harness::temp_dir();
+    let path = |name: &str| text_of(&folder.path().join(name));
+    let (data, taken, nowhere) = (path("data"), path("taken"), path("no/where"));
+    fs::write(&taken, "somebody's").unwrap();
+    let prefix = ["--data-dir", &data, "--uri-path-prefix", "/a"];
+    let to = |command: &[&str], file: &str| refused(&[command, &prefix, &["--to", file]].concat());
+    for file in [&taken, &nowhere] {
+        let text = to(&["init"], file);
+        assert!(text.contains("give another --to"), "{text}");
+        assert!(!Path::new(&data).exists(), "{text}");
+    }
+    succeed(&["init", "--data-dir", &data]);
+    for file in [&taken, &nowhere] {
+        to(&["credential", "create"], file);
+    }
+    assert_eq!(fs::read_to_string(&taken).unwrap(), "somebody's");
+
+    // Nobody sees what goes to a full device.
+    let mut create = crate::xks_proxy(&[&["credential", "create"], &prefix[..]].concat());
+    create.stdout(fs::File::options().write(true).open("/dev/full").unwrap());
+    let output = create.output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("is revoked"), "{text}");
+    let list = succeed(&["credential", "list", "--json", "--data-dir", &data]);
+    assert_eq!(list.trim(), "[]");
+}

@@ -102,8 +102,8 @@ fn create(
 ) -> Result<(), Failure> {
     let credential = make(location, uri_path_prefix, file)?;
     if file.path.is_none() {
-        print(credential.console_json().as_bytes())?;
-        print(b"\n")?;
+        let line = Zeroizing::new([&credential.console_json(), "\n"].concat());
+        print(line.as_bytes()).map_err(|e| take_back(location, &credential, &e))?;
     }
     file.tell(&credential);
     Ok(())
@@ -122,10 +122,7 @@ pub(super) fn make(
              `{uri_path_prefix}`."
         ));
     }
-    if let Some(path) = file.path.as_deref().filter(|path| path.exists()) {
-        let text = format!("{} is there already; it stays as it is", path.display());
-        return Err(Failure::Failed(text));
-    }
+    file.refuse_unusable()?;
     let reply = location.execute(Command::CreateCredential { uri_path_prefix })?;
     let credential = match reply {
         Reply::Credential(credential) => credential.into_credential(),
@@ -134,19 +131,50 @@ pub(super) fn make(
     let credential = credential.ok_or_else(|| unexpected(Reply::Done))?;
     if let Some(path) = &file.path {
         let line = Zeroizing::new([&credential.console_json(), "\n"].concat());
-        durable::create(path, line.as_bytes()).map_err(|e| {
-            // Nobody will ever know its secret.
-            let what = format!(
-                "the credential {} was made and lost; revoke it",
-                credential.access_key_id
-            );
-            Failure::of(format_args!("{}: {what}", path.display()), &e)
-        })?;
+        durable::create(path, line.as_bytes())
+            .map_err(|e| take_back(location, &credential, &Failure::of(path.display(), &e)))?;
     }
     Ok(credential)
 }
 
+/// Revokes a credential that could not be handed over: nobody will ever know its secret.
+fn take_back(location: &Location, credential: &NewCredential, why: &Failure) -> Failure {
+    let id = &credential.access_key_id;
+    let command = Command::RevokeCredential {
+        access_key_id: id.clone(),
+    };
+    let what = match location.execute(command) {
+        Ok(_) => format!("the new credential {id} could not be handed over and is revoked"),
+        Err(_) => format!(
+            "the new credential {id} could not be handed over: run `xks-proxy credential revoke {id}`"
+        ),
+    };
+    Failure::Failed(format!("{why}; {what}"))
+}
+
 impl CredentialFile {
+    /// Before anything is made that the file is for.
+    pub(super) fn refuse_unusable(&self) -> Result<(), Failure> {
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
+        if path.symlink_metadata().is_ok() {
+            let path = path.display();
+            let text = format!("{path} is there already and stays as it is: give another --to");
+            return Err(Failure::Failed(text));
+        }
+        match path.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() && !folder.is_dir() => {
+                let (path, folder) = (path.display(), folder.display());
+                let text = format!(
+                    "{path} cannot be made, as {folder} is no folder: make it, or give another --to"
+                );
+                Err(Failure::Failed(text))
+            }
+            _ => Ok(()),
+        }
+    }
+
     pub(super) fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }

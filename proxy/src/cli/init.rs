@@ -38,6 +38,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     if arguments.accept_older_store {
         return accept(&location, arguments.output);
     }
+    arguments.credential_file.refuse_unusable()?;
     Embedded::init(&location.data_dir, &location.root_key).map_err(store_failure)?;
     let data_dir = location.data_dir.display();
     note(&format!(

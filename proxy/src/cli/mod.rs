@@ -114,6 +114,15 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Failed(text) => f.write_str(text),
+        }
+    }
+}
+
 impl From<ConfigError> for Failure {
     fn from(e: ConfigError) -> Self {
         Self::Config(e)
@@ -136,13 +145,12 @@ pub fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure::Config(error)) => {
-            complain(&error.to_string());
-            ExitCode::from(2)
-        }
-        Err(Failure::Failed(text)) => {
-            complain(&text);
-            ExitCode::FAILURE
+        Err(failure) => {
+            complain(&failure.to_string());
+            match failure {
+                Failure::Config(_) => ExitCode::from(2),
+                Failure::Failed(_) => ExitCode::FAILURE,
+            }
         }
     }
 }

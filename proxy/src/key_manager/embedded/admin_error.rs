@@ -37,7 +37,10 @@ pub enum AdminError {
     #[error("the key {0} has as many versions as a key can have")]
     VersionsExhausted(ExternalKeyId),
     /// Nothing to change.
-    #[error("there is no credential {0} in the store: `xks-proxy credential list` shows all")]
+    #[error(
+        "there is no credential {0} in the store: `xks-proxy credential list` shows all; one from a file ends when \
+         its file leaves credential_files and the server reloads"
+    )]
     NoSuchCredential(AccessKeyId),
     /// Only whoever gave the root key can give another.
     #[error(
