@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::config::{Config, KeyStoreConfig};
+use crate::config::{Config, ConfigError, KeyStoreConfig};
 use inventory::{By, Inventory};
 
 /// What one trial came to.
@@ -54,6 +54,14 @@ impl fmt::Display for Finding {
         };
         write!(f, "{word}  {}: {}", self.subject, self.text)
     }
+}
+
+/// What is wrong with a configuration that cannot be tried.
+pub fn problems(error: &ConfigError) -> Vec<Finding> {
+    let problems = error.0.iter();
+    problems
+        .map(|problem| Finding::new(Severity::Failure, "configuration", problem.to_string()))
+        .collect()
 }
 
 /// Tries everything. `host` is the name that KMS will connect to, if it is known.

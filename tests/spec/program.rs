@@ -168,6 +168,12 @@ fn check_tells_what_works_and_what_does_not() {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(!text.contains("the key demo,"), "{text}");
+    std::fs::write(&file, "listen = 1\nnonsense = 2").unwrap();
+    let (status, text) = check(&[]);
+    assert_eq!(status, Some(2));
+    for part in [":1: listen: ", ":2: nonsense: "] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
 }
 
 /// A folder that `dev` prepared, with a configuration to change, served by `serve`.

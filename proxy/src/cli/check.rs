@@ -1,12 +1,11 @@
 //! `xks-proxy check`.
 
-use std::io::Write as _;
 use std::time::SystemTime;
 
 use clap::Args;
 
 use super::{Failure, File};
-use crate::check::{self, Severity};
+use crate::check::{self, Finding, Severity};
 use crate::config::Config;
 
 /// Try a configuration before KMS does.
@@ -28,7 +27,15 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
-    let config = Config::load(&arguments.config)?;
+    let config = match Config::load(&arguments.config) {
+        Ok(config) => config,
+        Err(error) => {
+            if arguments.json {
+                print(&json(&check::problems(&error)))?;
+            }
+            return Err(error.into());
+        }
+    };
     let findings = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -38,20 +45,23 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             arguments.host.as_deref(),
             SystemTime::now(),
         ));
-    let mut output = if arguments.json {
-        serde_json::to_string_pretty(&findings).expect("strings always encode")
-    } else {
-        let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
-        lines.join("\n")
-    };
-    output.push('\n');
-    std::io::stdout()
-        .write_all(output.as_bytes())
-        .map_err(|e| Failure::of("standard output", &e))?;
+    print(&match arguments.json {
+        true => json(&findings),
+        false => findings.iter().map(|f| format!("{f}\n")).collect(),
+    })?;
     let count = |severity| findings.iter().filter(|f| f.severity == severity).count();
     match count(Severity::Failure) {
         0 => Ok(()),
         1 => Err(Failure::Failed("one trial failed".into())),
         n => Err(Failure::Failed(format!("{n} trials failed"))),
     }
+}
+
+fn json(findings: &[Finding]) -> String {
+    let text = serde_json::to_string_pretty(findings).expect("strings always encode");
+    text + "\n"
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    super::output::print(text.as_bytes())
 }
