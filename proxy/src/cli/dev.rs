@@ -5,7 +5,6 @@ mod certificate;
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf, absolute};
-use std::time::Duration;
 
 use clap::Args;
 use xks_api::ids::{AccessKeyId, ExternalKeyId, SecretAccessKey, UriPathPrefix};
@@ -14,7 +13,6 @@ use zeroize::Zeroizing;
 use super::{Failure, File, LogFormatArgument, serve};
 use crate::config::Config;
 use crate::key_manager::embedded::{Embedded, RootKeySource, StoreError, Usages, durable};
-use crate::server::Drain;
 
 /// Serve a key store to try things with, for people and tests; not for keys of value.
 ///
@@ -40,11 +38,6 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let credential = folder.prepare_store()?;
     folder.write_config(arguments.listen)?;
     let mut config = Config::load(&folder.config())?;
-    // Whoever tries things does not wait for load balancers.
-    config.drain = Drain {
-        delay: Duration::ZERO,
-        timeout: Duration::from_secs(2),
-    };
     config.log.format = arguments.log_format.map(Into::into);
     serve::serve(&folder.config(), config, |address| {
         let endpoint = Endpoint::of(address);
@@ -65,7 +58,11 @@ impl Folder {
             durable::create_dir(&path)?;
             Ok(Self(path))
         };
-        prepare().map_err(|e: io::Error| Failure::of(path.display(), &e))
+        prepare().map_err(|e: io::Error| {
+            let path = path.display();
+            let what = format!("{path} cannot be the data folder, give another --data-dir");
+            Failure::of(what, &e)
+        })
     }
 
     fn config(&self) -> PathBuf {
@@ -132,6 +129,10 @@ impl Folder {
              [tls]\n\
              certificate_file = \"{CHAIN_FILE}\"\n\
              private_key_file = \"{KEY_FILE}\"\n\n\
+             # Whoever tries things does not wait for load balancers.\n\
+             [drain]\n\
+             delay = \"0s\"\n\
+             timeout = \"2s\"\n\n\
              [key_managers.embedded]\n\
              type = \"embedded\"\n\
              data_dir = \".\"\n\n\
