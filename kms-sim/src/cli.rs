@@ -75,7 +75,7 @@ struct ServeArgs {
     health_interval: u64,
 
     /// The Region of requests whose signature names none.
-    #[arg(long, value_name = "REGION", default_value = "us-east-1")]
+    #[arg(long, value_name = "REGION", default_value = "us-east-1", value_parser = region)]
     region: String,
 
     /// The simulator's own certificate chain, in PEM: HTTPS instead of HTTP.
@@ -155,6 +155,13 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
+fn region(text: &str) -> Result<String, &'static str> {
+    match kms_sim::is_region(text) {
+        true => Ok(text.to_owned()),
+        false => Err("expected a Region: 1 to 32 of a-z 0-9 -, such as us-east-1"),
+    }
+}
+
 fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
     if let Some(address) = arguments.control
         && !address.ip().is_loopback()
@@ -206,9 +213,10 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
             "kms-sim listens on {scheme}://{address} (Region {region})"
         );
         if let Some(control) = &control {
-            println!(
-                "kms-sim's control API listens on http://{}",
-                control.local_addr()?
+            let address = control.local_addr()?;
+            let _ = writeln!(
+                io::stdout(),
+                "kms-sim's control API listens on http://{address}"
             );
         }
         server.run(Listeners { api, control }, stop).await?;
@@ -285,6 +293,16 @@ mod tests {
         }
         let both = ["kms-sim", "serve", "--tls-cert", "x", "--tls-key", "y"];
         assert!(Cli::try_parse_from(both).is_ok());
+    }
+
+    #[test]
+    fn a_region_is_one_that_a_signature_can_name() {
+        let parse = |region| Cli::try_parse_from(["kms-sim", "serve", "--region", region]);
+        assert!(parse("eu-central-1").is_ok());
+        for bad in ["", "eu west", "EU-WEST-1", "eu:west:1"] {
+            let text = parse(bad).unwrap_err().to_string();
+            assert!(text.contains("such as us-east-1"), "{text}");
+        }
     }
 
     #[test]

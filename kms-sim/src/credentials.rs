@@ -58,6 +58,12 @@ pub(crate) fn partition(region: &str) -> &'static str {
     }
 }
 
+/// Whether a text may be the name of a Region, which becomes part of ARNs.
+pub fn is_region(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    (1..=32).contains(&text.len()) && text.bytes().all(allowed)
+}
+
 /// `Credential=` of an `Authorization` header.
 struct Credential<'a> {
     access_key_id: &'a str,
@@ -86,7 +92,6 @@ impl<'a> Credential<'a> {
         };
         // Both become parts of ARNs.
         let id_ok = |b: u8| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b);
-        let region_ok = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         if !(1..=128).contains(&access_key_id.len()) || !access_key_id.bytes().all(id_ok) {
             return Err(incomplete(format!(
                 "Credential has '{access_key_id}' where an access key id of 1 to 128 characters of A-Z a-z 0-9 \
@@ -94,7 +99,7 @@ impl<'a> Credential<'a> {
             )));
         }
         if let Some(region) = region
-            && (!(1..=32).contains(&region.len()) || !region.bytes().all(region_ok))
+            && !is_region(region)
         {
             return Err(incomplete(format!(
                 "Credential has '{region}' where a Region such as us-east-1 is expected"

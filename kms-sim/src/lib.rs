@@ -60,6 +60,7 @@ mod xks_tls;
 
 pub use clock::Clock;
 pub use config::{Config, Resolve, ServerTls};
+pub use credentials::is_region;
 pub use persistence::PersistenceError;
 pub use resolve::InvalidResolve;
 pub use server::{Listeners, Server, serve};
