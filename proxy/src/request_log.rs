@@ -4,10 +4,10 @@
 //! cannot keep up, lines are dropped and counted, and the count is written as a line of its own.
 //! No line ever holds plaintext, AAD or a secret: only what `Record` has a method for.
 
+use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::io::Write;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -33,10 +33,11 @@ pub struct RequestLog {
     shared: Arc<Shared>,
 }
 
-/// Ends the writing thread after what was logged before.
+/// Ends the writing thread after what was logged before, or leaves it behind with an output that takes nothing more.
 pub struct RequestLogGuard {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    /// Without a sender as soon as the thread has ended.
+    ended: mpsc::Receiver<Infallible>,
 }
 
 impl RequestLog {
@@ -50,12 +51,17 @@ impl RequestLog {
     ) -> std::io::Result<(Self, RequestLogGuard)> {
         let shared = Arc::new(Shared::default());
         let for_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
+        let (ends, ended) = mpsc::channel();
+        std::thread::Builder::new()
             .name("request-log".into())
-            .spawn(move || write_lines(&for_thread, sink, format))?;
+            .spawn(move || {
+                // Dropped at the end of the thread, however it ends.
+                let _ends = ends;
+                write_lines(&for_thread, sink, format);
+            })?;
         let guard = RequestLogGuard {
             shared: Arc::clone(&shared),
-            thread: Some(thread),
+            ended,
         };
         Ok((Self { format, shared }, guard))
     }
@@ -94,9 +100,10 @@ impl Drop for RequestLogGuard {
     fn drop(&mut self) {
         self.shared.lock().closed = true;
         self.shared.wake.notify_one();
-        if let Some(thread) = self.thread.take() {
-            // A panic of the thread has already been reported by the panic hook.
-            let _ = thread.join();
+        // A panic of the thread has already been reported by the panic hook. A pipe that nobody reads must not keep
+        // the process from leaving.
+        if let Err(mpsc::RecvTimeoutError::Timeout) = self.ended.recv_timeout(LAST_LINES_TIME) {
+            tracing::error!("the output of the request log is blocked: its last lines are lost");
         }
     }
 }
@@ -380,6 +387,8 @@ const LINE_CAPACITY: usize = 768;
 const MAX_VALUE: usize = 2_100;
 const MAX_PENDING: usize = 4 << 20;
 const MAX_KEPT: usize = 256 << 10;
+/// For the lines that are left when the server ends.
+const LAST_LINES_TIME: Duration = Duration::from_secs(2);
 const BATCH_TIME: Duration = Duration::from_millis(5);
 
 #[cfg(test)]
@@ -510,5 +519,38 @@ mod tests {
         }
         assert!(dropped > 0);
         assert_eq!(dropped + lines, u64::try_from(count).unwrap());
+    }
+
+    /// Blocks as a full pipe does.
+    struct Full(mpsc::Receiver<()>);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.recv();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_output_that_takes_nothing_keeps_nobody_from_leaving() {
+        let (unblock, blocked) = mpsc::channel();
+        let (log, guard) = RequestLog::start(Box::new(Full(blocked)), LogFormat::Json).unwrap();
+        let outcome = Outcome {
+            status: 200,
+            error: None,
+            took: Duration::ZERO,
+        };
+        log.write(log.record(SystemTime::UNIX_EPOCH), outcome);
+        let (left, leaves) = mpsc::channel();
+        std::thread::spawn(move || {
+            drop(guard);
+            left.send(())
+        });
+        assert_eq!(leaves.recv_timeout(30 * LAST_LINES_TIME), Ok(()));
+        drop(unblock);
     }
 }
