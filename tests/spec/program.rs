@@ -58,11 +58,10 @@ fn dev_keeps_what_it_made_and_says_how_to_call_it() {
     let opened = proxy.env.call("keys/demo/decrypt", &decrypt);
     assert_eq!(opened.json(), json!({"plaintext": "SGVsbG8gV29ybGQh"}));
     let process = proxy.process();
-    let told = process.stderr();
-    assert!(
-        told.contains("--aws-sigv4") && told.contains("XKS_PROXY_ENDPOINT"),
-        "{told}"
-    );
+    process.wait_until("how to call it", LIMIT, |process| {
+        let told = process.stderr();
+        (told.contains("--aws-sigv4") && told.contains("XKS_PROXY_ENDPOINT")).then_some(())
+    });
     process.terminate();
     assert!(process.wait(LIMIT).success());
     let lines = process.stdout();
@@ -84,10 +83,14 @@ fn the_curl_command_that_dev_prints_works() {
     }
     let folder = temp_dir();
     let mut proxy = DevProxy::start(folder.path());
-    let told = proxy.process().stderr();
-    let begin = told.find("  . ").expect("a command");
-    let end = told.find("\nNothing here").expect("the end of the command");
-    let (_, answer, errors) = run(Command::new("sh").args(["-c", &told[begin..end]]), LIMIT);
+    // The proxy serves before it has told all.
+    let command = proxy.process().wait_until("the command", LIMIT, |process| {
+        let told = process.stderr();
+        let begin = told.find("  . ")?;
+        let end = told.find("\nNothing here")?;
+        Some(told[begin..end].to_owned())
+    });
+    let (_, answer, errors) = run(Command::new("sh").args(["-c", &command]), LIMIT);
     let answer: Value = serde_json::from_str(&answer).expect(&errors);
     assert_eq!(answer["ekmFleetDetails"][0]["healthStatus"], "ACTIVE");
 }
