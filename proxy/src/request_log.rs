@@ -37,7 +37,7 @@ pub struct RequestLog {
 pub struct RequestLogGuard {
     shared: Arc<Shared>,
     /// Without a sender as soon as the thread has ended.
-    ended: mpsc::Receiver<Infallible>,
+    ended: Mutex<mpsc::Receiver<Infallible>>,
 }
 
 impl RequestLog {
@@ -61,7 +61,7 @@ impl RequestLog {
             })?;
         let guard = RequestLogGuard {
             shared: Arc::clone(&shared),
-            ended,
+            ended: Mutex::new(ended),
         };
         Ok((Self { format, shared }, guard))
     }
@@ -102,7 +102,8 @@ impl Drop for RequestLogGuard {
         self.shared.wake.notify_one();
         // A panic of the thread has already been reported by the panic hook. A pipe that nobody reads must not keep
         // the process from leaving.
-        if let Err(mpsc::RecvTimeoutError::Timeout) = self.ended.recv_timeout(LAST_LINES_TIME) {
+        let ended = self.ended.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Err(mpsc::RecvTimeoutError::Timeout) = ended.recv_timeout(LAST_LINES_TIME) {
             tracing::error!("the output of the request log is blocked: its last lines are lost");
         }
     }
