@@ -41,6 +41,13 @@ pub(crate) struct RawRequest<'a> {
     pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
+impl Drop for RawRequest<'_> {
+    fn drop(&mut self) {
+        // The whole capacity is wiped all the same, and in bulk, which elements are not.
+        self.body.clear();
+    }
+}
+
 /// What a request is answered with, before it becomes HTTP.
 pub enum Answer {
     /// 200 and JSON.

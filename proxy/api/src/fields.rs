@@ -15,6 +15,13 @@ impl Plaintext {
     }
 }
 
+impl Drop for Plaintext {
+    fn drop(&mut self) {
+        // What follows wipes the whole capacity: elements one by one, the rest at the speed of memory.
+        self.0.clear();
+    }
+}
+
 impl From<Zeroizing<Vec<u8>>> for Plaintext {
     fn from(bytes: Zeroizing<Vec<u8>>) -> Self {
         Self(bytes)
@@ -74,6 +81,8 @@ impl fmt::Debug for Aad {
 
 impl Drop for Aad {
     fn drop(&mut self) {
+        // As for a plaintext.
+        self.0.clear();
         self.0.zeroize();
     }
 }
