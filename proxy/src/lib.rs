@@ -17,6 +17,7 @@
 //! | [`key_manager`] | the seam to what holds the keys |
 //! | [`health`] | probes and what they found |
 //! | [`process_memory`] | memory out of core dumps, debuggers and swap |
+//! | [`descriptor_limit`] | how many connections the system allows |
 //! | [`request_log`] | one line per request |
 //!
 //! A request goes from `server` through `http`, `pipeline`, `authenticate` and `ops` to a key manager.
@@ -27,6 +28,7 @@ pub mod authenticate;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod descriptor_limit;
 pub mod error;
 pub mod health;
 mod http;

@@ -49,11 +49,11 @@ impl DevProxy {
         }
     }
 
-    /// The same for a process that may have no more than this many files and sockets open.
-    pub fn start_with_descriptors(data_dir: &Path, descriptors: u32) -> Self {
+    /// The same after the shell's `ulimit` with these arguments.
+    pub fn start_with_limit(data_dir: &Path, ulimit: &str) -> Self {
         let address = (Ipv4Addr::LOCALHOST, free_port()).into();
         let mut shell = Command::new("sh");
-        let limit = format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"");
+        let limit = format!("ulimit {ulimit} && exec \"$0\" \"$@\"");
         shell.arg("-c").arg(limit).arg(binaries::xks_proxy());
         let (process, env) = launch_by(shell, data_dir, address);
         Self {

@@ -155,7 +155,12 @@ impl Body for Stalling {
 #[test]
 fn running_out_of_descriptors_does_not_end_the_loop() {
     let folder = temp_dir();
-    let mut proxy = DevProxy::start_with_descriptors(folder.path(), 64);
+    let mut proxy = DevProxy::start_with_limit(folder.path(), "-n 64");
+    assert!(
+        proxy.output().contains("LimitNOFILE=4224"),
+        "{}",
+        proxy.output()
+    );
     let mut early = proxy.connect();
     let ping = format!("GET /ping HTTP/1.1\r\nhost: {HOST}\r\n\r\n");
     assert_eq!(early.exchange(ping.as_bytes()).unwrap().status, 200);
@@ -192,6 +197,17 @@ fn running_out_of_descriptors_does_not_end_the_loop() {
         assert_eq!(begins, number % 2 == 0, "{output}");
     }
     assert!(proxy.process().exited().is_none());
+}
+
+#[test]
+fn descriptors_are_taken_as_far_as_allowed() {
+    let folder = temp_dir();
+    let proxy = DevProxy::start_with_limit(folder.path(), "-S -n 64");
+    let crowd: Vec<_> = (0..100).map(|_| proxy.connect()).collect();
+    let body = serde_json::from_str(ENCRYPT_EXAMPLE).unwrap();
+    assert_eq!(proxy.env.call("keys/demo/encrypt", &body).status, 200);
+    drop(crowd);
+    assert!(!proxy.output().contains("cannot be accepted"));
 }
 
 fn draining_late() -> Setup {

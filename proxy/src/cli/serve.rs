@@ -15,6 +15,7 @@ use super::admin_sockets::AdminSockets;
 use super::{Failure, File, LogFormatArgument, telemetry};
 use crate::assemble::KeyManagers;
 use crate::config::Config;
+use crate::descriptor_limit;
 use crate::health;
 use crate::process_memory;
 use crate::reload::Reloader;
@@ -58,6 +59,9 @@ pub(super) fn serve(
     }
     for unprotected in process_memory::protect() {
         tracing::warn!("{unprotected}");
+    }
+    if let Err(too_few) = descriptor_limit::raise(config.limits.max_connections) {
+        tracing::warn!("{too_few}");
     }
     let cannot_start = |e: &dyn std::error::Error| Failure::of("cannot start", e);
     let key_managers = KeyManagers::default()
