@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::ctl::{self, CtlArgs};
 use crate::demo::{self, DemoArgs};
+use crate::log_output::{LogOutput, LogOutputGuard};
 use crate::stub_command::{self, StubProxyArgs};
 use crate::trust;
 
@@ -173,7 +174,7 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
         )
         .into());
     }
-    start_log(&arguments.log, arguments.log_format)?;
+    let _log = start_log(&arguments.log, arguments.log_format)?;
     let identity = |certificate: Option<PathBuf>, key: Option<PathBuf>| certificate.zip(key);
     let config = Config {
         region: arguments.region,
@@ -247,18 +248,20 @@ pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn start_log(filter: &str, format: LogFormat) -> Result<(), Box<dyn Error>> {
+fn start_log(filter: &str, format: LogFormat) -> Result<LogOutputGuard, Box<dyn Error>> {
     // aws-sigv4 would write the canonical request at trace.
     let filter = EnvFilter::try_new(format!("{filter},aws_sigv4=info"))
         .map_err(|error| format!("--log {filter}: {error}"))?;
+    let (output, guard) = LogOutput::start(io::stderr())?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr);
+        .with_writer(move || output.clone());
     let started = match format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().try_init(),
     };
-    started.map_err(|error| error.to_string().into())
+    started.map_err(|error| error.to_string())?;
+    Ok(guard)
 }
 
 const EXAMPLES: &str = "\
