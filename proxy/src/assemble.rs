@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use xks_api::ids::{AccessKeyId, SecretAccessKey, UriPathPrefix};
 use xks_api::sigv4::DuplicateAccessKeyId;
@@ -154,14 +155,27 @@ impl KeyManagers {
 
 fn open_embedded(name: &str, config: &KeyManagerConfig) -> Result<Arc<Embedded>, AssembleError> {
     let KeyManagerConfig::Embedded { data_dir, root_key } = config;
-    match Embedded::open(data_dir, root_key.clone()) {
-        Ok(embedded) => Ok(Arc::new(embedded)),
-        Err(error) => Err(AssembleError::KeyManager {
-            name: name.to_owned(),
-            error: Box::new(error),
-        }),
+    let mut attempts = 0..HELD_ATTEMPTS;
+    loop {
+        match Embedded::open(data_dir, root_key.clone()) {
+            Ok(embedded) => return Ok(Arc::new(embedded)),
+            // A command, a server that leaves, or a request of this one that began under an earlier configuration has
+            // it for a moment.
+            Err(StoreError::Held { .. }) if attempts.next().is_some() => {
+                std::thread::sleep(HELD_PAUSE);
+            }
+            Err(error) => {
+                return Err(AssembleError::KeyManager {
+                    name: name.to_owned(),
+                    error: Box::new(error),
+                });
+            }
+        }
     }
 }
+
+const HELD_ATTEMPTS: u32 = 100;
+const HELD_PAUSE: Duration = Duration::from_millis(20);
 
 fn identity(health: &HealthConfig) -> ProxyIdentity {
     ProxyIdentity {
