@@ -105,7 +105,8 @@ impl<'a> KeyReference<'a> {
     }
 }
 
-fn is_uuid(text: &str) -> bool {
+/// Whether the text has the form of a key id.
+pub(crate) fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, b)| match at {
             8 | 13 | 18 | 23 => b == b'-',

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
-use kms_sim::{Config, Listeners, Resolve, Server};
+use kms_sim::{Config, Listeners, Resolve, Seed, Server};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -101,6 +101,15 @@ struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
+    /// The keys, stores and clusters to start with, with fixed ids; kms-sim/docs/seed.example.toml explains the file. Stores
+    /// that it wants connected are connected before requests are served. Not used if --data-dir has a state already.
+    #[arg(long, value_name = "FILE")]
+    seed: Option<PathBuf>,
+
+    /// How long the stores of --seed may take to connect, for a proxy that is still starting.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "seed")]
+    seed_connect_timeout: u64,
+
     /// Where the control API listens, for `kms-sim ctl`: faults, time and state on demand. Off without it.
     #[arg(long, value_name = "IP:PORT")]
     control: Option<SocketAddr>,
@@ -176,6 +185,11 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
     }
     let _log = start_log(&arguments.log, arguments.log_format)?;
     let identity = |certificate: Option<PathBuf>, key: Option<PathBuf>| certificate.zip(key);
+    let connect_timeout = Duration::from_secs(arguments.seed_connect_timeout);
+    let seed = match &arguments.seed {
+        Some(file) => Some(Seed::load(file, &arguments.region, connect_timeout)?),
+        None => None,
+    };
     let config = Config {
         region: arguments.region,
         transition: Duration::from_millis(arguments.transition_ms),
@@ -191,6 +205,7 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
             .transpose()?,
         control_hosts: arguments.control_host,
         data_dir: arguments.data_dir,
+        seed,
         ..Config::default()
     };
     Runtime::new()?.block_on(async {

@@ -8,6 +8,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::clock::Clock;
 use crate::cloudhsm::CloudHsm;
+use crate::seed::Seed;
 use crate::vpc_endpoint_service::VpcEndpointServices;
 use crate::xks_tls::ClientCertificate;
 
@@ -28,6 +29,8 @@ pub struct Config {
     pub proxy_timeout: Duration,
     /// How often a CONNECTED proxy is asked how it is.
     pub health_interval: Duration,
+    /// The state to start with, unless the data folder has one.
+    pub seed: Option<Seed>,
     /// Where the state is kept; in memory alone without it.
     pub data_dir: Option<PathBuf>,
     /// The simulator's time.
@@ -52,6 +55,7 @@ impl Default for Config {
             client_certificate: None,
             proxy_timeout: Duration::from_millis(250),
             health_interval: Duration::from_secs(180),
+            seed: None,
             data_dir: None,
             clock: Clock::default(),
             cloud_hsm: CloudHsm::default(),

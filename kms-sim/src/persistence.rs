@@ -26,14 +26,15 @@ pub(crate) struct Persistence {
 }
 
 impl Persistence {
-    /// Opens the folder, makes it if it is not there, and brings the simulator into the state that is in it.
+    /// Opens the folder, makes it if it is not there, and brings the simulator into the state that is in it; whether there
+    /// is none yet.
     ///
     /// # Errors
     /// Another process has it, or what is in it cannot be used; then nothing in it has changed.
     pub(crate) async fn open(
         folder: &Path,
         simulator: &Arc<Simulator>,
-    ) -> Result<Self, PersistenceError> {
+    ) -> Result<(Self, bool), PersistenceError> {
         let path = folder.to_owned();
         let opened = spawn_blocking(move || {
             let file = StateFile::open(&path)?;
@@ -42,6 +43,7 @@ impl Persistence {
         });
         let (file, restored) = opened.await.map_err(|_| PersistenceError::Ended)??;
         let folder = folder.display();
+        let is_new = restored.is_none();
         match restored {
             None => {
                 simulator.journal().everything_changed();
@@ -58,7 +60,7 @@ impl Persistence {
             file,
             simulator: Arc::clone(simulator),
         };
-        persistence.save().await
+        Ok((persistence, is_new))
     }
 
     /// Saves what changes until it is told to end.
@@ -89,7 +91,7 @@ impl Persistence {
     }
 
     /// Saves what has changed, and hands itself back.
-    async fn save(self) -> Result<Self, PersistenceError> {
+    pub(crate) async fn save(self) -> Result<Self, PersistenceError> {
         let journal = self.simulator.journal().clone();
         let saving = spawn_blocking(move || {
             let (serial, changes) = changes(&self.simulator);

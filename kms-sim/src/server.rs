@@ -67,9 +67,10 @@ impl Server {
     /// Makes a simulator, with what is in its data folder if it has one.
     ///
     /// # Errors
-    /// A certificate and key that do not fit together, authorities that cannot be read, or a data folder that cannot be
-    /// used.
-    pub async fn start(config: Config) -> io::Result<Self> {
+    /// A certificate and key that do not fit together, authorities that cannot be read, a data folder that cannot be
+    /// used, or a store of the seed that cannot be connected.
+    pub async fn start(mut config: Config) -> io::Result<Self> {
+        let seed = config.seed.take();
         let tls = config.tls.as_ref().map(acceptor).transpose()?;
         let simulator = Simulator::new(Arc::new(config)).map_err(|error| {
             io::Error::new(
@@ -78,8 +79,21 @@ impl Server {
             )
         })?;
         let simulator = Arc::new(simulator);
-        let persistence = match &simulator.config().data_dir {
+        let opened = match &simulator.config().data_dir {
             Some(folder) => Some(Persistence::open(folder, &simulator).await?),
+            None => None,
+        };
+        let is_new = opened.as_ref().is_none_or(|(_, is_new)| *is_new);
+        match seed {
+            Some(seed) if is_new => {
+                let planted = simulator.plant(seed).await;
+                planted.map_err(|error| io::Error::new(io::ErrorKind::NotConnected, error))?;
+            }
+            Some(_) => tracing::info!("the data folder has a state already: the seed is not used"),
+            None => {}
+        }
+        let persistence = match opened {
+            Some((persistence, _)) => Some(persistence.save().await?),
             None => None,
         };
         Ok(Self {

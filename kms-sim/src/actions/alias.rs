@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::api::shapes::{alias_name, key_id, optional_key_id};
+use crate::api::shapes::{alias_name, is_alias_text, key_id, optional_key_id};
 use crate::api::{Input, KmsError, Members, PageRequest, Timestamp};
 use crate::arn::alias_arn;
 use crate::operation::Operation;
@@ -185,6 +185,11 @@ pub(crate) async fn list(
             .collect(),
         next_marker: page.next_marker,
     })
+}
+
+/// Whether CreateAlias would take the name.
+pub(crate) fn is_alias_name(name: &str) -> bool {
+    (1..=256).contains(&name.len()) && is_alias_text(name) && check_name(name).is_ok()
 }
 
 fn check_name(name: &str) -> Result<(), KmsError> {

@@ -21,11 +21,14 @@ pub(crate) fn alias_name(members: &mut Members<'_>) -> String {
     members
         .text("AliasName")
         .length(1, 256)
-        .pattern("^[a-zA-Z0-9:/_-]+$", |name| {
-            let allowed = |b: u8| b.is_ascii_alphanumeric() || b":/_-".contains(&b);
-            name.bytes().all(allowed)
-        })
+        .pattern("^[a-zA-Z0-9:/_-]+$", is_alias_text)
         .required()
+}
+
+/// Whether the characters are those of an alias.
+pub(crate) fn is_alias_text(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b":/_-".contains(&b);
+    name.bytes().all(allowed)
 }
 
 /// `GrantTokenList`: accepted, and of no consequence, since nothing is denied that a grant could allow.

@@ -11,6 +11,7 @@ use super::configuration::Configuration;
 use super::ids::{BackupId, ClusterId};
 use super::kmsuser::Kmsuser;
 use super::{Backup, CloudHsmRecord, State};
+use crate::key_material::KeyMaterial;
 use crate::state_image::{Defect, Material, Password};
 use crate::visibility::Visibility;
 
@@ -53,6 +54,36 @@ pub(crate) struct BackupImage {
     #[serde(skip_serializing_if = "Option::is_none")]
     kmsuser: Option<KmsuserImage>,
     keys: BTreeMap<Arc<str>, Material>,
+}
+
+impl ClusterImage {
+    /// The same under another id.
+    pub(crate) fn with_id(self, cluster_id: ClusterId) -> Self {
+        Self { cluster_id, ..self }
+    }
+
+    /// The same with another cluster certificate.
+    pub(crate) fn with_certificate(self, certificate: &ClusterCertificate) -> Self {
+        Self {
+            cluster_certificate: certificate.pem().to_owned(),
+            ..self
+        }
+    }
+}
+
+impl ClusterKeyImage {
+    /// The material of a key.
+    pub(crate) const fn new(
+        cluster_id: ClusterId,
+        key_id: Arc<str>,
+        material: Arc<KeyMaterial>,
+    ) -> Self {
+        Self {
+            cluster_id,
+            key_id,
+            material: Material(material),
+        }
+    }
 }
 
 impl State {
@@ -154,7 +185,7 @@ impl KmsuserImage {
 fn contents(
     certificate: &str,
     kmsuser: Option<KmsuserImage>,
-    keys: BTreeMap<Arc<str>, Arc<crate::key_material::KeyMaterial>>,
+    keys: BTreeMap<Arc<str>, Arc<KeyMaterial>>,
 ) -> Result<Contents, Defect> {
     let certificate = ClusterCertificate::from_pem(certificate);
     Ok(Contents {

@@ -23,6 +23,13 @@ impl CustomKeyStoreId {
         Ok(Self(format!("cks-{digits:.17}").into()))
     }
 
+    /// The id that is written so; `None` for what is none.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let digits = text.strip_prefix("cks-")?;
+        let lower = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+        (digits.len() == 17 && digits.bytes().all(lower)).then(|| Self(text.into()))
+    }
+
     /// An id that no store has.
     #[cfg(test)]
     pub(crate) fn unknown() -> Self {

@@ -68,6 +68,25 @@ struct ServiceImage {
 }
 
 impl StoreImage {
+    /// A store that is DISCONNECTED.
+    pub(crate) fn new(
+        home: Home,
+        id: CustomKeyStoreId,
+        name: String,
+        created: SystemTime,
+        backing: &Backing,
+    ) -> Self {
+        Self {
+            home,
+            custom_key_store_id: id,
+            custom_key_store_name: name,
+            created,
+            credential_set: created,
+            backing: BackingImage::of(backing),
+            connection: ConnectionImage::Disconnected,
+        }
+    }
+
     /// The store as it is.
     pub(crate) fn of(home: &Home, store: &CustomKeyStore) -> Self {
         Self {

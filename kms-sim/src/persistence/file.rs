@@ -6,8 +6,8 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use redb::{
-    Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, StorageError,
-    TableDefinition, WriteTransaction,
+    Database, DatabaseError, Durability, ReadableDatabase, ReadableTable, ReadableTableMetadata,
+    StorageError, TableDefinition, WriteTransaction,
 };
 use zeroize::Zeroizing;
 
@@ -18,7 +18,6 @@ use crate::state_image::{Record, StateError, VERSION, check_version};
 pub(super) struct StateFile {
     database: Database,
     path: PathBuf,
-    is_new: bool,
     _lock: File,
 }
 
@@ -78,19 +77,15 @@ impl StateFile {
         Ok(Self {
             database,
             path,
-            is_new: !there,
             _lock: lock,
         })
     }
 
-    /// Reads every record; `None` if the file was made just now.
+    /// Reads every record; `None` if nothing was ever saved.
     pub(super) fn read<T>(
         &self,
         read: impl FnOnce(&mut dyn Iterator<Item = Record>) -> Result<T, StateError>,
     ) -> Result<Option<T>, PersistenceError> {
-        if self.is_new {
-            return Ok(None);
-        }
         let damaged = |error: redb::Error| self.damaged(error.to_string());
         let transaction = self
             .database
@@ -108,6 +103,9 @@ impl StateFile {
         let table = transaction
             .open_table(RECORDS)
             .map_err(|error| damaged(error.into()))?;
+        if table.is_empty().map_err(|error| damaged(error.into()))? {
+            return Ok(None);
+        }
         let entries = table.iter().map_err(|error| damaged(error.into()))?;
         let mut defect = None;
         let mut records = entries.map_while(|entry| {

@@ -8,3 +8,4 @@
 mod crash;
 mod folder;
 mod program;
+mod seed;

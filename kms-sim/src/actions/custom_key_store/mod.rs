@@ -5,7 +5,7 @@
 mod create;
 mod input;
 mod output;
-mod patterns;
+pub(crate) mod patterns;
 mod properties;
 mod update;
 
@@ -67,11 +67,21 @@ pub(crate) async fn connect(
     caller: &Caller,
     input: IdInput,
 ) -> Result<EmptyOutput, KmsError> {
-    caller.is_about(&input.id);
+    connect_store(simulator, caller, &input.id).await?;
+    Ok(EmptyOutput {})
+}
+
+/// ConnectCustomKeyStore, of whoever asks for it.
+pub(crate) async fn connect_store(
+    simulator: &Simulator,
+    caller: &Caller,
+    id: &str,
+) -> Result<(), KmsError> {
+    caller.is_about(id);
     let region = simulator.region(caller);
     let transition = {
         let mut state = region.lock();
-        let store = state.stores.expect_mut(&input.id)?;
+        let store = state.stores.expect_mut(id)?;
         if let (ConnectionState::Disconnected, Some(cluster)) =
             (store.connection_state(), store.cluster_id())
         {
@@ -89,7 +99,7 @@ pub(crate) async fn connect(
     if let Some(transition) = transition {
         transition.answer().await;
     }
-    Ok(EmptyOutput {})
+    Ok(())
 }
 
 /// DisconnectCustomKeyStore
@@ -98,18 +108,28 @@ pub(crate) async fn disconnect(
     caller: &Caller,
     input: IdInput,
 ) -> Result<EmptyOutput, KmsError> {
-    caller.is_about(&input.id);
+    disconnect_store(simulator, caller, &input.id).await?;
+    Ok(EmptyOutput {})
+}
+
+/// DisconnectCustomKeyStore, of whoever asks for it.
+pub(crate) async fn disconnect_store(
+    simulator: &Simulator,
+    caller: &Caller,
+    id: &str,
+) -> Result<(), KmsError> {
+    caller.is_about(id);
     let region = simulator.region(caller);
     let transition = {
         let mut state = region.lock();
-        let store = state.stores.expect_mut(&input.id)?;
+        let store = state.stores.expect_mut(id)?;
         let remains = store.disconnect()?;
         simulator
             .connector()
             .start_drain(&region, store.id(), remains)
     };
     transition.answer().await;
-    Ok(EmptyOutput {})
+    Ok(())
 }
 
 /// DeleteCustomKeyStore

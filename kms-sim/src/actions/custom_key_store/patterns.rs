@@ -1,7 +1,7 @@
 //! The regular expressions of KMS's model for these operations, as functions.
 
 /// A port is refused as KMS does; the log says what to do instead.
-pub(super) fn is_uri_endpoint(text: &str) -> bool {
+pub(crate) fn is_uri_endpoint(text: &str) -> bool {
     let host = text.strip_prefix("https://").unwrap_or_default();
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-');
     if let Some((host, port)) = host.split_once(':')
@@ -17,7 +17,7 @@ pub(super) fn is_uri_endpoint(text: &str) -> bool {
     !host.is_empty() && host.bytes().all(allowed)
 }
 
-pub(super) fn is_uri_path(text: &str) -> bool {
+pub(crate) fn is_uri_path(text: &str) -> bool {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'_' | b'-');
     let Some((prefix, version)) = text.rsplit_once("/kms/xks/v") else {
         return false;
@@ -29,7 +29,7 @@ pub(super) fn is_uri_path(text: &str) -> bool {
     prefix_fits && matches!(version.len(), 1 | 2) && version.bytes().all(|b| b.is_ascii_digit())
 }
 
-pub(super) fn is_cluster_id(text: &str) -> bool {
+pub(crate) fn is_cluster_id(text: &str) -> bool {
     text.strip_prefix("cluster-").is_some_and(|id| {
         (11..=16).contains(&id.len())
             && id
@@ -39,7 +39,7 @@ pub(super) fn is_cluster_id(text: &str) -> bool {
 }
 
 /// `com.amazonaws.vpce.us-gov-west-1.vpce-svc-0123abc`
-pub(super) fn is_vpc_endpoint_service_name(text: &str) -> bool {
+pub(crate) fn is_vpc_endpoint_service_name(text: &str) -> bool {
     let rest = ["com.amazonaws.vpce.", "eu.amazonaws.vpce."]
         .into_iter()
         .find_map(|prefix| text.strip_prefix(prefix));

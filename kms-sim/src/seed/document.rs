@@ -1,0 +1,290 @@
+//! TOML with every problem at once: fields are taken by name, each with its check, and what nobody took is unknown.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+
+use toml::{Table, Value};
+
+/// What is wrong with one field.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Problem {
+    place: String,
+    found: String,
+    expected: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            place,
+            found,
+            expected,
+        } = self;
+        write!(f, "{place}: found {found}; expected {expected}")
+    }
+}
+
+/// Every problem of a document, in the order in which they were found.
+#[derive(Clone, Default)]
+pub(super) struct Problems(Rc<RefCell<Vec<Problem>>>);
+
+impl Problems {
+    /// Notes one.
+    pub(super) fn add(&self, place: &str, found: impl Into<String>, expected: impl Into<String>) {
+        self.0.borrow_mut().push(Problem {
+            place: place.to_owned(),
+            found: found.into(),
+            expected: expected.into(),
+        });
+    }
+
+    pub(super) fn take(&self) -> Vec<Problem> {
+        self.0.take()
+    }
+}
+
+/// A table whose fields are being read.
+pub(super) struct Section {
+    /// How people find it: `keys[3]`; empty at the top.
+    place: String,
+    table: RefCell<Table>,
+    known: RefCell<Vec<&'static str>>,
+    problems: Problems,
+}
+
+impl Section {
+    /// The whole document.
+    pub(super) fn root(table: Table, problems: &Problems) -> Self {
+        Self::new(String::new(), table, problems)
+    }
+
+    fn new(place: String, table: Table, problems: &Problems) -> Self {
+        Self {
+            place,
+            table: RefCell::new(table),
+            known: RefCell::default(),
+            problems: problems.clone(),
+        }
+    }
+
+    /// How people find a field.
+    pub(super) fn place(&self, name: &str) -> String {
+        match (&*self.place, name) {
+            (place, "") => place.to_owned(),
+            ("", name) => name.to_owned(),
+            (place, name) => format!("{place}.{name}"),
+        }
+    }
+
+    /// Notes a problem with a field.
+    pub(super) fn problem(
+        &self,
+        name: &str,
+        found: impl Into<String>,
+        expected: impl Into<String>,
+    ) {
+        self.problems.add(&self.place(name), found, expected);
+    }
+
+    /// A text that passes its check.
+    pub(super) fn text<T>(
+        &self,
+        name: &'static str,
+        check: impl FnOnce(&str) -> Option<T>,
+        expected: &str,
+    ) -> Option<T> {
+        match self.take(name)? {
+            Value::String(text) => {
+                let checked = check(&text);
+                if checked.is_none() {
+                    self.problem(name, shown(&text), expected);
+                }
+                checked
+            }
+            other => self.wrong_type(name, &other, expected),
+        }
+    }
+
+    /// A text that is a secret: no problem repeats it.
+    pub(super) fn secret<T>(
+        &self,
+        name: &'static str,
+        check: impl FnOnce(String) -> Option<T>,
+        expected: &str,
+    ) -> Option<T> {
+        match self.take(name)? {
+            Value::String(text) => {
+                let checked = check(text);
+                if checked.is_none() {
+                    self.problem(name, "another text (not shown: it is a secret)", expected);
+                }
+                checked
+            }
+            other => self.wrong_type(name, &other, expected),
+        }
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn integer(&self, name: &'static str, min: u32, max: u32) -> Option<u32> {
+        let expected = format!("a whole number from {min} to {max}");
+        match self.take(name)? {
+            Value::Integer(number) => {
+                let fits = u32::try_from(number)
+                    .ok()
+                    .filter(|n| (min..=max).contains(n));
+                if fits.is_none() {
+                    self.problem(name, number.to_string(), expected);
+                }
+                fits
+            }
+            other => self.wrong_type(name, &other, &expected),
+        }
+    }
+
+    /// `true`, `false` or absent.
+    pub(super) fn boolean(&self, name: &'static str) -> Option<bool> {
+        match self.take(name)? {
+            Value::Boolean(value) => Some(value),
+            other => self.wrong_type(name, &other, "true or false"),
+        }
+    }
+
+    /// A list of texts, each of which passes its check.
+    pub(super) fn texts(
+        &self,
+        name: &'static str,
+        check: impl Fn(&str) -> bool,
+        expected: &str,
+    ) -> Vec<String> {
+        let Some(value) = self.take(name) else {
+            return Vec::new();
+        };
+        let Value::Array(values) = value else {
+            self.wrong_type::<()>(name, &value, expected);
+            return Vec::new();
+        };
+        let mut texts = Vec::new();
+        for (at, value) in values.into_iter().enumerate() {
+            match value {
+                Value::String(text) if check(&text) => texts.push(text),
+                other => {
+                    let place = format!("{}[{at}]", self.place(name));
+                    self.problems.add(&place, shown_value(&other), expected);
+                }
+            }
+        }
+        texts
+    }
+
+    /// A table from text to text, each pair of which passes its check.
+    pub(super) fn pairs(
+        &self,
+        name: &'static str,
+        check: impl Fn(&str, &str) -> bool,
+        expected: &str,
+    ) -> Vec<(String, String)> {
+        let Some(value) = self.take(name) else {
+            return Vec::new();
+        };
+        let Value::Table(table) = value else {
+            self.wrong_type::<()>(name, &value, expected);
+            return Vec::new();
+        };
+        let mut pairs = Vec::new();
+        for (key, value) in table {
+            match value {
+                Value::String(text) if check(&key, &text) => pairs.push((key, text)),
+                other => {
+                    let place = format!("{}.{key}", self.place(name));
+                    self.problems.add(&place, shown_value(&other), expected);
+                }
+            }
+        }
+        pairs
+    }
+
+    /// The tables of `[[name]]`.
+    pub(super) fn sections(&self, name: &'static str) -> Vec<Self> {
+        let Some(value) = self.take(name) else {
+            return Vec::new();
+        };
+        let Value::Array(values) = value else {
+            self.wrong_type::<()>(name, &value, &format!("tables that begin with [[{name}]]"));
+            return Vec::new();
+        };
+        let mut sections = Vec::new();
+        for (at, value) in values.into_iter().enumerate() {
+            let place = format!("{}[{at}]", self.place(name));
+            match value {
+                Value::Table(table) => sections.push(Self::new(place, table, &self.problems)),
+                other => {
+                    let expected = format!("a table that begins with [[{name}]]");
+                    self.problems.add(&place, shown_value(&other), expected);
+                }
+            }
+        }
+        sections
+    }
+
+    /// Whether the field is there and was not taken.
+    pub(super) fn has(&self, name: &'static str) -> bool {
+        self.table.borrow().contains_key(name)
+    }
+
+    /// Notes a field that must be there and is not.
+    pub(super) fn required<T>(
+        &self,
+        name: &'static str,
+        value: Option<T>,
+        expected: &str,
+    ) -> Option<T> {
+        // One that was there and wrong is noted already.
+        let noted = {
+            let (place, problems) = (self.place(name), self.problems.0.borrow());
+            problems.iter().any(|problem| problem.place == place)
+        };
+        if value.is_none() && !noted {
+            self.problem(name, "nothing", expected);
+        }
+        value
+    }
+
+    /// Whether no field was unknown.
+    pub(super) fn finish(self) {
+        let known = self.known.borrow();
+        for name in self.table.borrow().keys() {
+            let expected = format!("one of {}", known.join(", "));
+            self.problem(name, "an unknown field", expected);
+        }
+    }
+
+    fn take(&self, name: &'static str) -> Option<Value> {
+        self.known.borrow_mut().push(name);
+        self.table.borrow_mut().remove(name)
+    }
+
+    fn wrong_type<T>(&self, name: &str, found: &Value, expected: &str) -> Option<T> {
+        self.problem(name, shown_value(found), expected);
+        None
+    }
+}
+
+fn shown(text: &str) -> String {
+    const LONGEST: usize = 80;
+    let short: String = text.chars().take(LONGEST).collect();
+    let dots = if short.len() < text.len() { "…" } else { "" };
+    format!("\"{}{dots}\"", short.escape_debug())
+}
+
+fn shown_value(value: &Value) -> String {
+    match value {
+        Value::String(text) => shown(text),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::Boolean(value) => value.to_string(),
+        Value::Datetime(_) => "a date".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Table(_) => "a table".to_owned(),
+    }
+}
