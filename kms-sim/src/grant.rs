@@ -29,12 +29,40 @@ pub(crate) struct Grant {
 pub(crate) struct GrantTerms {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) name: Option<String>,
-    pub(crate) grantee_principal: String,
+    pub(crate) grantee: GrantPrincipal,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) retiring_principal: Option<String>,
+    pub(crate) retiring: Option<GrantPrincipal>,
     pub(crate) operations: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) constraints: Option<GrantConstraints>,
+}
+
+/// Whom a grant names.
+#[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) enum GrantPrincipal {
+    /// An account, a user, a role or a session, by its ARN.
+    Aws(String),
+    /// A service, such as `ebs.amazonaws.com`.
+    Service(String),
+}
+
+impl GrantPrincipal {
+    /// `GranteePrincipal` or `RetiringPrincipal`
+    pub(crate) fn principal(&self) -> Option<String> {
+        match self {
+            Self::Aws(principal) => Some(principal.clone()),
+            Self::Service(_) => None,
+        }
+    }
+
+    /// `GranteeServicePrincipal` or `RetiringServicePrincipal`
+    pub(crate) fn service_principal(&self) -> Option<String> {
+        match self {
+            Self::Aws(_) => None,
+            Self::Service(service) => Some(service.clone()),
+        }
+    }
 }
 
 /// `GrantConstraints`
@@ -45,6 +73,8 @@ pub(crate) struct GrantConstraints {
     pub(crate) encryption_context_subset: Option<BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) encryption_context_equals: Option<BTreeMap<String, String>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) source_arn: Option<String>,
 }
 
 /// Key id and grant id.
@@ -56,7 +86,7 @@ pub(crate) struct Grants {
     by_key: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Grant>>,
     by_token: BTreeMap<String, GrantName>,
     /// By retiring principal: grant id and key id.
-    retirable: BTreeMap<String, BTreeMap<Arc<str>, Arc<str>>>,
+    retirable: BTreeMap<GrantPrincipal, BTreeMap<Arc<str>, Arc<str>>>,
     changed: Changed<GrantName>,
 }
 
@@ -95,7 +125,7 @@ impl Grants {
     /// Key ids and grants that a principal can retire, after a grant id, in the order of the grant ids.
     pub(crate) fn retirable_after<'a>(
         &'a self,
-        principal: &str,
+        principal: &GrantPrincipal,
         after: Bound<&str>,
     ) -> impl Iterator<Item = (&'a Arc<str>, &'a Grant)> + use<'a> {
         let names = self.retirable.get(principal);
@@ -118,7 +148,7 @@ impl Grants {
         self.changed.note(|| name.clone());
         self.by_token.insert(grant.token.clone(), name.clone());
         let (key, id) = name;
-        if let Some(principal) = &grant.terms.retiring_principal {
+        if let Some(principal) = &grant.terms.retiring {
             let retirable = self.retirable.entry(principal.clone()).or_default();
             retirable.insert(Arc::clone(&id), Arc::clone(&key));
         }
@@ -146,7 +176,7 @@ impl Grants {
 
     fn forget(&mut self, key_id: Arc<str>, grant: Grant) {
         self.by_token.remove(&grant.token);
-        if let Some(principal) = &grant.terms.retiring_principal
+        if let Some(principal) = &grant.terms.retiring
             && let Some(retirable) = self.retirable.get_mut(principal)
         {
             retirable.remove(&grant.id);

@@ -528,6 +528,52 @@ fn tags_policies_and_pages() {
 }
 
 #[test]
+fn a_grant_names_a_principal_or_a_service() {
+    let client = TestClient::new();
+    let key = client.key();
+    let role = "arn:aws:iam::111122223333:role/Worker";
+    let service = "ebs.us-east-1.amazonaws.com";
+    let source = "arn:aws:ec2:us-east-1:111122223333:volume/*";
+    let create = |terms: Value| {
+        let mut input = json!({"KeyId": key, "Operations": ["Decrypt"]});
+        for (name, value) in terms.as_object().unwrap() {
+            input[name] = value.clone();
+        }
+        client.call("CreateGrant", input)
+    };
+    for wrong in [
+        json!({}),
+        json!({"GranteePrincipal": role, "GranteeServicePrincipal": service}),
+        json!({"GranteePrincipal": role, "RetiringPrincipal": role, "RetiringServicePrincipal": service}),
+        json!({"GranteeServicePrincipal": service, "RetiringPrincipal": role}),
+        json!({"GranteeServicePrincipal": service, "Constraints": {"SourceArn": source}}),
+    ] {
+        let error = create(wrong.clone()).unwrap_err();
+        assert_eq!(error.0, "ValidationException", "{wrong}");
+    }
+    let terms = json!({"GranteeServicePrincipal": service, "RetiringServicePrincipal": service,
+                       "Constraints": {"SourceArn": source}});
+    create(terms.clone()).unwrap();
+    create(json!({"GranteePrincipal": role})).unwrap();
+
+    let found = |operation: &str, input: Value| {
+        let grants = client.ok(operation, input)["Grants"].clone();
+        assert_eq!(grants.as_array().unwrap().len(), 1, "{grants}");
+        grants[0].clone()
+    };
+    let by_grantee = json!({"KeyId": key, "GranteeServicePrincipal": service});
+    let grant = found("ListGrants", by_grantee);
+    for (name, value) in terms.as_object().unwrap() {
+        assert_eq!(grant[name], *value);
+    }
+    assert_eq!(grant.get("GranteePrincipal"), None);
+    let by_retirer = json!({"RetiringServicePrincipal": service});
+    assert_eq!(found("ListRetirableGrants", by_retirer), grant);
+    let error = client.call("ListRetirableGrants", json!({})).unwrap_err();
+    assert_eq!(error.0, "ValidationException");
+}
+
+#[test]
 fn grants_are_kept_listed_retired_and_revoked() {
     let client = TestClient::new();
     let key = client.key();

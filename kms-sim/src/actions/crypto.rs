@@ -243,7 +243,12 @@ fn dry_run_exception() -> KmsError {
 
 /// `Recipient`: whether it is there.
 pub(super) fn recipient(members: &mut Members<'_>) -> Option<()> {
-    members.structure("Recipient", |_| ())
+    members.structure("Recipient", |recipient| {
+        let algorithm = recipient.text("KeyEncryptionAlgorithm");
+        algorithm.one_of(&["RSAES_OAEP_SHA_256"]).optional();
+        let document = recipient.blob("AttestationDocument");
+        document.length(1, 262_144).optional();
+    })
 }
 
 /// Nitro enclaves are not simulated.
@@ -262,9 +267,7 @@ pub(super) fn check_recipient(recipient: Option<()>) -> Result<(), KmsError> {
 /// `CiphertextBlob`, which a dry run can do without (`DryRunModifiers`).
 fn ciphertext_blob(members: &mut Members<'_>, dry_run: bool) -> Option<Zeroizing<Vec<u8>>> {
     let modifiers = members.text_list("DryRunModifiers", 0, usize::MAX, |modifier| {
-        modifier
-            .pattern("IGNORE_CIPHERTEXT", |text| text == "IGNORE_CIPHERTEXT")
-            .required()
+        modifier.one_of(&["IGNORE_CIPHERTEXT"]).required()
     });
     let blob = members.blob("CiphertextBlob").length(1, 6144);
     if dry_run && modifiers.is_some_and(|list| !list.is_empty()) {

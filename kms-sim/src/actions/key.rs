@@ -146,12 +146,19 @@ pub(crate) async fn describe(
 #[derive(Debug)]
 pub(crate) struct ListKeys {
     page: PageRequest,
+    /// The account's own keys; no other account shares any, since there are no resource shares.
+    own: bool,
 }
 
 impl Input for ListKeys {
     fn read(m: &mut Members<'_>) -> Self {
         Self {
             page: PageRequest::read(m, 100, 1000),
+            own: m
+                .text_list("ResourceOwners", 1, 2, |owner| {
+                    owner.one_of(&[SELF, "OTHER_ACCOUNTS_VIA_RAM"]).required()
+                })
+                .is_none_or(|owners| owners.iter().any(|owner| owner == SELF)),
         }
     }
 }
@@ -181,9 +188,10 @@ pub(crate) async fn list(
 ) -> Result<ListKeysOutput, KmsError> {
     let region = simulator.region(caller);
     let state = region.lock();
-    let page = input
-        .page
-        .page(|after| state.keys.after(after), |key| key.id())?;
+    let page = input.page.page(
+        |after| state.keys.after(after).filter(|_| input.own),
+        |key| key.id(),
+    )?;
     Ok(ListKeysOutput {
         truncated: page.truncated(),
         keys: page
@@ -333,3 +341,6 @@ pub(crate) async fn update_description(
     key.description = input.description;
     Ok(())
 }
+
+/// The account's own keys, among `ResourceOwners`.
+const SELF: &str = "SELF";

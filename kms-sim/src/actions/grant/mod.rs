@@ -1,5 +1,7 @@
 //! CreateGrant, ListGrants, ListRetirableGrants, RetireGrant, RevokeGrant.
 
+mod terms;
+
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -9,55 +11,32 @@ use serde::Serialize;
 
 use super::crypto::{check_dry_run, dry_run};
 use crate::api::shapes::{grant_tokens, key_id, optional_key_id};
-use crate::api::{Input, KmsError, Members, Page, PageRequest, Text, Timestamp};
+use crate::api::{Input, KmsError, Members, Page, PageRequest, Timestamp};
 use crate::credentials::partition;
-use crate::grant::{Grant, GrantConstraints, GrantTerms, MAX_GRANTS};
+use crate::grant::{Grant, GrantConstraints, GrantPrincipal, MAX_GRANTS};
 use crate::key::Key;
 use crate::key_material::{KeyMaterialId, fill_random};
 use crate::operation::Operation;
 use crate::simulator::{Caller, RegionState, Simulator};
+use terms::{GRANTEE, RETIRING, RequestedPrincipal, RequestedTerms};
 
 /// Input of CreateGrant.
 #[derive(Debug)]
 pub(crate) struct CreateGrant {
     key_id: String,
-    terms: GrantTerms,
+    terms: RequestedTerms,
     dry_run: bool,
 }
 
 impl Input for CreateGrant {
     fn read(m: &mut Members<'_>) -> Self {
-        let key_id = key_id(m, "KeyId");
-        let grantee_principal = principal(m, "GranteePrincipal").required();
-        let retiring_principal = principal(m, "RetiringPrincipal").optional();
-        let operations = m.text_list("Operations", 0, usize::MAX, |operation| {
-            operation.one_of(GRANT_OPERATIONS).required()
-        });
-        let operations = m.require("Operations", operations).unwrap_or_default();
-        let constraints = m.structure("Constraints", |m| GrantConstraints {
-            encryption_context_subset: m.text_map("EncryptionContextSubset"),
-            encryption_context_equals: m.text_map("EncryptionContextEquals"),
-        });
-        let name = m
-            .text("Name")
-            .length(1, 256)
-            .pattern("^[a-zA-Z0-9:/_-]+$", |name| {
-                let allowed = |b: u8| b.is_ascii_alphanumeric() || b":/_-".contains(&b);
-                name.bytes().all(allowed)
-            })
-            .optional();
-        grant_tokens(m);
-        Self {
-            key_id,
-            terms: GrantTerms {
-                name,
-                grantee_principal,
-                retiring_principal,
-                operations,
-                constraints,
-            },
+        let input = Self {
+            key_id: key_id(m, "KeyId"),
+            terms: RequestedTerms::read(m),
             dry_run: dry_run(m),
-        }
+        };
+        grant_tokens(m);
+        input
     }
 }
 
@@ -79,13 +58,13 @@ pub(crate) async fn create(
     let mut state = region.lock();
     let key = state.key(Operation::CreateGrant, caller, &input.key_id)?;
     let key = Arc::clone(key.id());
-    check_terms(&input.terms)?;
+    let terms = input.terms.check()?;
     check_dry_run(input.dry_run)?;
     let grants = &mut state.keys.grants;
-    if input.terms.name.is_some()
+    if terms.name.is_some()
         && let Some(grant) = grants
             .of_key_after(&key, Bound::Unbounded)
-            .find(|grant| grant.terms == input.terms)
+            .find(|grant| grant.terms == terms)
     {
         return Ok(CreateGrantOutput {
             grant_token: grant.token.clone(),
@@ -105,7 +84,7 @@ pub(crate) async fn create(
         id: KeyMaterialId(id).to_hex().into(),
         token: URL_SAFE_NO_PAD.encode(token),
         created: region.now(),
-        terms: input.terms,
+        terms,
     };
     let output = CreateGrantOutput {
         grant_token: grant.token.clone(),
@@ -120,7 +99,7 @@ pub(crate) async fn create(
 pub(crate) struct ListGrants {
     key_id: String,
     grant_id: Option<String>,
-    grantee_principal: Option<String>,
+    grantee: RequestedPrincipal,
     page: PageRequest,
 }
 
@@ -130,7 +109,7 @@ impl Input for ListGrants {
             page: PageRequest::read(m, 50, 100),
             key_id: key_id(m, "KeyId"),
             grant_id: m.text("GrantId").length(1, 128).optional(),
-            grantee_principal: principal(m, "GranteePrincipal").optional(),
+            grantee: RequestedPrincipal::read(m, &GRANTEE),
         }
     }
 }
@@ -153,9 +132,14 @@ struct GrantListEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<String>,
     creation_date: Timestamp,
-    grantee_principal: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grantee_principal: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grantee_service_principal: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retiring_principal: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retiring_service_principal: Option<String>,
     issuing_account: String,
     operations: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,14 +152,16 @@ pub(crate) async fn list(
     caller: &Caller,
     input: ListGrants,
 ) -> Result<ListGrantsOutput, KmsError> {
+    let grantee = input.grantee.at_most_one()?;
     let region = simulator.region(caller);
     let state = region.lock();
     let key = state.key(Operation::ListGrants, caller, &input.key_id)?;
     let wanted = |grant: &&Grant| {
         let id = input.grant_id.as_ref();
-        let grantee = input.grantee_principal.as_ref();
         id.is_none_or(|id| **id == *grant.id)
-            && grantee.is_none_or(|grantee| *grantee == grant.terms.grantee_principal)
+            && grantee
+                .as_ref()
+                .is_none_or(|grantee| *grantee == grant.terms.grantee)
     };
     let grants = |after: Bound<&str>| {
         let grants = state.keys.grants.of_key_after(key.id(), after);
@@ -188,7 +174,7 @@ pub(crate) async fn list(
 /// Input of ListRetirableGrants.
 #[derive(Debug)]
 pub(crate) struct ListRetirableGrants {
-    retiring_principal: String,
+    retiring: RequestedPrincipal,
     page: PageRequest,
 }
 
@@ -196,7 +182,7 @@ impl Input for ListRetirableGrants {
     fn read(m: &mut Members<'_>) -> Self {
         Self {
             page: PageRequest::read(m, 50, 100),
-            retiring_principal: principal(m, "RetiringPrincipal").required(),
+            retiring: RequestedPrincipal::read(m, &RETIRING),
         }
     }
 }
@@ -207,12 +193,12 @@ pub(crate) async fn list_retirable(
     caller: &Caller,
     input: ListRetirableGrants,
 ) -> Result<ListGrantsOutput, KmsError> {
+    let retiring = input.retiring.exactly_one()?;
     let region = simulator.region(caller);
     let state = region.lock();
     let keys = &state.keys;
     let grants = |after: Bound<&str>| {
-        let principal = &input.retiring_principal;
-        let grants = keys.grants.retirable_after(principal, after);
+        let grants = keys.grants.retirable_after(&retiring, after);
         grants.filter_map(|(key, grant)| Some((keys.get(key)?, grant)))
     };
     let page = input.page.page(grants, |(_, grant)| &grant.id)?;
@@ -324,87 +310,25 @@ fn output(page: Page<(&Key, &Grant)>, caller: &Caller) -> ListGrantsOutput {
         grants: page
             .items
             .into_iter()
-            .map(|(key, grant)| GrantListEntry {
-                key_id: Arc::clone(key.arn()),
-                grant_id: Arc::clone(&grant.id),
-                name: grant.terms.name.clone(),
-                creation_date: Timestamp(grant.created),
-                grantee_principal: grant.terms.grantee_principal.clone(),
-                retiring_principal: grant.terms.retiring_principal.clone(),
-                issuing_account: issuing_account.clone(),
-                operations: grant.terms.operations.clone(),
-                constraints: grant.terms.constraints.clone(),
+            .map(|(key, grant)| {
+                let terms = &grant.terms;
+                let retiring = terms.retiring.as_ref();
+                GrantListEntry {
+                    key_id: Arc::clone(key.arn()),
+                    grant_id: Arc::clone(&grant.id),
+                    name: terms.name.clone(),
+                    creation_date: Timestamp(grant.created),
+                    grantee_principal: terms.grantee.principal(),
+                    grantee_service_principal: terms.grantee.service_principal(),
+                    retiring_principal: retiring.and_then(GrantPrincipal::principal),
+                    retiring_service_principal: retiring
+                        .and_then(GrantPrincipal::service_principal),
+                    issuing_account: issuing_account.clone(),
+                    operations: terms.operations.clone(),
+                    constraints: terms.constraints.clone(),
+                }
             })
             .collect(),
         next_marker: page.next_marker,
     }
 }
-
-/// What a symmetric key's grant can permit, and how much a constraint can say.
-fn check_terms(terms: &GrantTerms) -> Result<(), KmsError> {
-    let unsupported = |operation: &&String| !SYMMETRIC_OPERATIONS.contains(&operation.as_str());
-    if let Some(operation) = terms.operations.iter().find(unsupported) {
-        return Err(KmsError::validation(format!(
-            "Grant operation {operation} is not supported on a symmetric encryption KMS key."
-        )));
-    }
-    let constraints = terms.constraints.as_ref();
-    let maps = constraints.into_iter().flat_map(|c| {
-        [&c.encryption_context_subset, &c.encryption_context_equals]
-            .into_iter()
-            .flatten()
-    });
-    for map in maps {
-        if map.len() > 8 || map.values().any(|value| value.chars().count() > 384) {
-            return Err(KmsError::validation(
-                "A grant constraint has at most 8 encryption context pairs, each value at most 384 characters.",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// `PrincipalIdType`
-fn principal<'m>(members: &'m mut Members<'_>, name: &str) -> Text<'m> {
-    members
-        .text(name)
-        .length(1, 256)
-        .pattern("^[\\w+=,.@:/-]+$", |text| {
-            let allowed = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@:/-".contains(&b);
-            text.bytes().all(allowed)
-        })
-}
-
-const GRANT_OPERATIONS: &[&str] = &[
-    "Decrypt",
-    "Encrypt",
-    "GenerateDataKey",
-    "GenerateDataKeyWithoutPlaintext",
-    "ReEncryptFrom",
-    "ReEncryptTo",
-    "Sign",
-    "Verify",
-    "GetPublicKey",
-    "CreateGrant",
-    "RetireGrant",
-    "DescribeKey",
-    "GenerateDataKeyPair",
-    "GenerateDataKeyPairWithoutPlaintext",
-    "GenerateMac",
-    "VerifyMac",
-    "DeriveSharedSecret",
-];
-
-const SYMMETRIC_OPERATIONS: &[&str] = &[
-    "Decrypt",
-    "Encrypt",
-    "GenerateDataKey",
-    "GenerateDataKeyWithoutPlaintext",
-    "ReEncryptFrom",
-    "ReEncryptTo",
-    "CreateGrant",
-    "RetireGrant",
-    "DescribeKey",
-    "GenerateDataKeyPair",
-    "GenerateDataKeyPairWithoutPlaintext",
-];
