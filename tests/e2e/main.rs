@@ -7,9 +7,11 @@
 //! |---|---|---|
 //! | `story` | every detail: messages, a proxy that is dead or late, FAILED, updates, policies | boto3 |
 //! | `scenario.json` | a store's life from its creation to its reconnection | all |
+//! | `model` | KMS's model: the constraints of every input, every paginator | raw HTTP, boto3 |
 //! | `pasted` | what the README and the demo tell users to paste | boto3, AWS CLI |
 
 mod clients;
+mod model;
 mod pasted;
 mod scenario;
 mod stage;
