@@ -63,20 +63,26 @@ impl Aliases {
         Some(())
     }
 
-    /// Lets the name stand for another key; `None` if there is no such alias.
-    pub(crate) fn update(&mut self, name: &str, target: &Arc<str>, now: SystemTime) -> Option<()> {
-        let alias = self.remove(name)?;
+    /// Lets the name stand for another key, and gives what it was; `None` if there is no such alias.
+    pub(crate) fn update(
+        &mut self,
+        name: &str,
+        target: &Arc<str>,
+        now: SystemTime,
+    ) -> Option<Alias> {
+        let before = self.remove(name)?;
         let alias = Alias {
             target: Arc::clone(target),
+            created: before.created,
             updated: now,
-            ..alias
         };
-        self.insert(name, alias)
+        self.insert(name, alias)?;
+        Some(before)
     }
 
     /// Removes an alias; `None` if there is no such alias.
-    pub(crate) fn delete(&mut self, name: &str) -> Option<()> {
-        self.remove(name).map(drop)
+    pub(crate) fn delete(&mut self, name: &str) -> Option<Alias> {
+        self.remove(name)
     }
 
     fn remove(&mut self, name: &str) -> Option<Alias> {
@@ -164,7 +170,7 @@ mod tests {
         let left: Vec<_> = aliases.iter().map(|(name, _)| name).collect();
         assert_eq!(left, ["alias/b"]);
         aliases.delete("alias/b").unwrap();
-        assert_eq!(aliases.delete("alias/b"), None);
+        assert!(aliases.delete("alias/b").is_none());
         assert_eq!(aliases.count_of("2"), 0);
     }
 }

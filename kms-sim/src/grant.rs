@@ -156,25 +156,25 @@ impl Grants {
     }
 
     /// Removes a grant of a key; `None` if there is no such grant.
-    pub(crate) fn remove(&mut self, key_id: &str, grant_id: &str) -> Option<()> {
+    pub(crate) fn remove(&mut self, key_id: &str, grant_id: &str) -> Option<Grant> {
         let grants = self.by_key.get_mut(key_id)?;
         let grant = grants.remove(grant_id)?;
         if grants.is_empty() {
             self.by_key.remove(key_id);
         }
-        self.forget(key_id.into(), grant);
-        Some(())
+        self.forget(key_id.into(), &grant);
+        Some(grant)
     }
 
     /// Removes every grant of a key.
     pub(crate) fn remove_all_of(&mut self, key_id: &Arc<str>) {
         let grants = self.by_key.remove(key_id).unwrap_or_default();
         for grant in grants.into_values() {
-            self.forget(Arc::clone(key_id), grant);
+            self.forget(Arc::clone(key_id), &grant);
         }
     }
 
-    fn forget(&mut self, key_id: Arc<str>, grant: Grant) {
+    fn forget(&mut self, key_id: Arc<str>, grant: &Grant) {
         self.by_token.remove(&grant.token);
         if let Some(principal) = &grant.terms.retiring
             && let Some(retirable) = self.retirable.get_mut(principal)
@@ -184,7 +184,7 @@ impl Grants {
                 self.retirable.remove(principal);
             }
         }
-        self.changed.note(|| (key_id, grant.id));
+        self.changed.note(|| (key_id, Arc::clone(&grant.id)));
     }
 
     /// For the writer: the names of what is to be saved now.

@@ -6,10 +6,11 @@ use std::time::SystemTime;
 
 use xks_api::ids::ExternalKeyId;
 
-use crate::custom_key_store::{ConnectionState, CustomKeyStoreId, CustomKeyStores};
+use crate::custom_key_store::{ConnectionState, CustomKeyStore, CustomKeyStoreId, CustomKeyStores};
 use crate::journal::Serial;
 use crate::key_material::KeyMaterial;
 use crate::key_state::KeyState;
+use crate::past::Past;
 use crate::rotation::RotatingMaterial;
 
 /// One KMS key.
@@ -128,10 +129,22 @@ impl Key {
 
     /// KeyState: pending deletion before all else, then the store's connection, then the owner's decision.
     pub(crate) fn state(&self, stores: &CustomKeyStores) -> KeyState {
+        self.state_with(stores, CustomKeyStore::connection_state)
+    }
+
+    /// As [`state`](Self::state), as it is seen.
+    pub(crate) fn seen_state(&self, stores: &CustomKeyStores, past: &Past) -> KeyState {
+        self.state_with(stores, |store| past.connection(store).0)
+    }
+
+    fn state_with(
+        &self,
+        stores: &CustomKeyStores,
+        connection: impl Fn(&CustomKeyStore) -> ConnectionState,
+    ) -> KeyState {
         let connected = |id: &CustomKeyStoreId| {
-            stores
-                .find(id.as_str())
-                .is_some_and(|store| store.connection_state() == ConnectionState::Connected)
+            let store = stores.find(id.as_str());
+            store.is_some_and(|store| connection(store) == ConnectionState::Connected)
         };
         match self.admin_state {
             AdminState::PendingDeletion(_) => KeyState::PendingDeletion,

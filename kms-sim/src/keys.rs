@@ -15,6 +15,7 @@ use crate::grant::Grants;
 use crate::journal::{Changed, Journal};
 use crate::key::{AdminState, Key, Origin};
 use crate::operation::Operation;
+use crate::past::Past;
 use crate::simulator::Caller;
 
 /// The keys, their aliases and grants, of one account and Region.
@@ -44,7 +45,7 @@ impl Keys {
         self.changed = Changed::new(journal.clone());
     }
 
-    /// The key that a `KeyId` member names.
+    /// The key that a `KeyId` member names; an alias as it is seen.
     ///
     /// # Errors
     /// NotFoundException if there is none, or an alias where the operation takes none.
@@ -53,11 +54,12 @@ impl Keys {
         operation: Operation,
         caller: &Caller,
         text: &str,
+        past: &Past,
     ) -> Result<&Key, KmsError> {
         let id = match KeyReference::parse(text, caller, operation)? {
             KeyReference::Id(id) => id,
             KeyReference::Alias(name) if takes_alias(operation) => {
-                self.aliases.target(name).ok_or_else(|| {
+                past.alias_target(&self.aliases, name).ok_or_else(|| {
                     KmsError::not_found(format!("Alias {} is not found.", alias_arn(caller, name)))
                 })?
             }

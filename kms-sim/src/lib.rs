@@ -12,6 +12,7 @@ pub mod cloudhsm;
 mod config;
 mod connection;
 mod connector;
+mod consistency;
 mod control;
 mod credentials;
 #[cfg(test)]
@@ -33,6 +34,7 @@ mod key_state_tests;
 mod key_tests;
 mod keys;
 mod operation;
+mod past;
 mod persistence;
 mod proxy_endpoints;
 mod proxy_failure;

@@ -1,7 +1,7 @@
 //! The whole state: one [`Region`] for each account and Region, each behind one lock.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use dashmap::DashMap;
 
@@ -10,12 +10,14 @@ use crate::clock::Clock;
 use crate::cloudhsm::{CloudHsm, ClusterId, HsmFailure};
 use crate::config::Config;
 use crate::connector::Connector;
+use crate::consistency::Consistency;
 use crate::custom_key_store::{CustomKeyStore, CustomKeyStoreId, CustomKeyStores};
 use crate::journal::{Journal, Serial};
 use crate::key::{Key, Origin};
 use crate::key_state::permit;
 use crate::keys::Keys;
 use crate::operation::Operation;
+use crate::past::Past;
 use crate::proxy_endpoints::ProxyEndpoints;
 use crate::quota::{Quotas, Rates};
 use crate::visibility::Home;
@@ -92,6 +94,7 @@ pub(crate) struct Simulator {
     connector: Connector,
     endpoints: ProxyEndpoints,
     quotas: Quotas,
+    consistency: Consistency,
     journal: Journal,
     regions: DashMap<Home, Arc<Region>>,
 }
@@ -117,6 +120,7 @@ impl Simulator {
             config,
             endpoints: ProxyEndpoints::default(),
             quotas: Quotas::default(),
+            consistency: Consistency::default(),
             regions: DashMap::new(),
         })
     }
@@ -149,6 +153,7 @@ impl Simulator {
             state: Mutex::new(RegionState {
                 stores,
                 keys,
+                past: Past::new(self.consistency.clone()),
                 quotas: self.quotas.clone(),
             }),
         })
@@ -165,6 +170,7 @@ impl Simulator {
         });
         self.clock.reset();
         self.quotas.set(|rates| *rates = Rates::default());
+        self.consistency.set(Duration::ZERO, 0);
         self.connector.transitions().reset();
         self.connector.faults().reset();
         for region in regions {
@@ -203,6 +209,11 @@ impl Simulator {
         let regions = self.regions();
         let mut states = regions.iter().map(|(_, region)| region.lock());
         states.any(|state| state.stores.find(id).is_some())
+    }
+
+    /// How long reads may be stale.
+    pub(crate) const fn consistency(&self) -> &Consistency {
+        &self.consistency
     }
 
     /// How many requests a second are allowed.
@@ -251,7 +262,9 @@ impl Region {
     /// Locks the state, in which all has happened that falls due by now; never held across an await.
     pub(crate) fn lock(&self) -> MutexGuard<'_, RegionState> {
         let mut state = self.lock_as_it_is();
-        for key in state.keys.run_due(self.clock.now()) {
+        let now = self.clock.now();
+        state.past.run(now);
+        for key in state.keys.run_due(now) {
             state.delete_material(&key);
         }
         state
@@ -274,6 +287,8 @@ pub(crate) struct RegionState {
     pub(crate) stores: CustomKeyStores,
     /// KMS keys and their aliases.
     pub(crate) keys: Keys,
+    /// What reads still see though it has changed.
+    pub(crate) past: Past,
     /// How many requests a second are allowed.
     quotas: Quotas,
 }
@@ -289,7 +304,7 @@ impl RegionState {
         caller: &Caller,
         key_id: &str,
     ) -> Result<&Key, KmsError> {
-        let key = self.keys.resolve(operation, caller, key_id)?;
+        let key = self.keys.resolve(operation, caller, key_id, &self.past)?;
         caller.is_about(key.arn());
         caller.depends_on(key.changed());
         let store = key.origin().store().and_then(|id| {

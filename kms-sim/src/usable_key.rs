@@ -78,7 +78,7 @@ impl RegionState {
         blob: &CiphertextBlob<'_>,
     ) -> Result<UsableKey, KmsError> {
         if let Some(key_id) = key_id {
-            let key = self.keys.resolve(operation, caller, key_id)?;
+            let key = self.keys.resolve(operation, caller, key_id, &self.past)?;
             if **key.arn() != *blob.key_arn {
                 return Err(KmsError::new(
                     "IncorrectKeyException",
@@ -88,7 +88,7 @@ impl RegionState {
         }
         let id = self
             .keys
-            .resolve(operation, caller, blob.key_arn)
+            .resolve(operation, caller, blob.key_arn, &self.past)
             .ok()
             .filter(|key| **key.arn() == *blob.key_arn)
             .map(|key| Arc::clone(key.id()))

@@ -51,7 +51,9 @@ pub(crate) async fn create(
                 alias_arn(caller, name)
             ),
         )
-    })
+    })?;
+    state.past.alias_changed(name, None);
+    Ok(())
 }
 
 /// UpdateAlias
@@ -72,11 +74,10 @@ pub(crate) async fn update(
         return Err(too_many_aliases());
     }
     let now = region.now();
-    state
-        .keys
-        .aliases
-        .update(name, &id, now)
-        .ok_or_else(|| alias_not_found(caller, name))
+    let before = state.keys.aliases.update(name, &id, now);
+    let before = before.ok_or_else(|| alias_not_found(caller, name))?;
+    state.past.alias_changed(name, Some(before));
+    Ok(())
 }
 
 /// Input of DeleteAlias.
@@ -99,14 +100,14 @@ pub(crate) async fn delete(
     caller: &Caller,
     input: DeleteAlias,
 ) -> Result<(), KmsError> {
-    check_name(&input.alias_name)?;
+    let name = &input.alias_name;
+    check_name(name)?;
     let region = simulator.region(caller);
-    region
-        .lock()
-        .keys
-        .aliases
-        .delete(&input.alias_name)
-        .ok_or_else(|| alias_not_found(caller, &input.alias_name))
+    let mut state = region.lock();
+    let before = state.keys.aliases.delete(name);
+    let before = before.ok_or_else(|| alias_not_found(caller, name))?;
+    state.past.alias_changed(name, Some(before));
+    Ok(())
 }
 
 /// Input of ListAliases.
@@ -160,16 +161,11 @@ pub(crate) async fn list(
             Some(Arc::clone(key.id()))
         }
     };
-    let aliases = &state.keys.aliases;
-    let page = match &only {
-        None => input
-            .page
-            .page(|after| aliases.after(after), |(name, _)| name),
-        Some(key) => {
-            let of_key = |after: Bound<&str>| aliases.of_key_after(key, after);
-            input.page.page(of_key, |(name, _)| name)
-        }
-    }?;
+    let aliases = |after: Bound<&str>| {
+        let aliases = &state.keys.aliases;
+        state.past.aliases_after(aliases, only.as_deref(), after)
+    };
+    let page = input.page.page(aliases, |(name, _)| name)?;
     Ok(ListAliasesOutput {
         truncated: page.truncated(),
         aliases: page

@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use crate::api::shapes::{grant_tokens, key_id};
 use crate::api::{Input, KmsError, Members, PageRequest, Timestamp};
-use crate::custom_key_store::{CustomKeyStore, CustomKeyStores};
+use crate::custom_key_store::CustomKeyStore;
 use crate::key::{AdminState, Key, Origin};
 use crate::key_state::KeyState;
 use crate::operation::Operation;
 use crate::rotation::days;
-use crate::simulator::{Caller, Simulator};
+use crate::simulator::{Caller, RegionState, Simulator};
 
 /// `KeyMetadata`
 #[derive(Debug, Serialize)]
@@ -52,9 +52,10 @@ struct XksKeyConfiguration {
 }
 
 impl KeyMetadata {
-    /// What is told of a key.
-    pub(crate) fn new(key: &Key, stores: &CustomKeyStores, caller: &Caller) -> Self {
-        let state = key.state(stores);
+    /// What is told of a key, its state as it is seen.
+    pub(crate) fn new(key: &Key, region: &RegionState, caller: &Caller) -> Self {
+        let stores = &region.stores;
+        let state = key.seen_state(stores, &region.past);
         let store = key.origin().store().and_then(|id| stores.find(id.as_str()));
         let (xks_key_configuration, current_key_material_id) = match key.origin() {
             Origin::AwsKms(material) => (None, Some(material.current().id().to_hex())),
@@ -138,7 +139,7 @@ pub(crate) async fn describe(
     let state = region.lock();
     let key = state.key(Operation::DescribeKey, caller, &input.key_id)?;
     Ok(KeyMetadataOutput {
-        key_metadata: KeyMetadata::new(key, &state.stores, caller),
+        key_metadata: KeyMetadata::new(key, &state, caller),
     })
 }
 

@@ -1,6 +1,7 @@
 //! TagResource, UntagResource, ListResourceTags.
 
 use std::ops::Bound;
+use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -36,7 +37,9 @@ pub(crate) async fn tag(
     let region = simulator.region(caller);
     let mut state = region.lock();
     let key = state.key_mut(Operation::TagResource, caller, &input.key_id)?;
-    key.tags = merge_tags(&key.tags, input.tags)?;
+    let tags = merge_tags(&key.tags, input.tags)?;
+    let (id, before) = (Arc::clone(key.id()), std::mem::replace(&mut key.tags, tags));
+    state.past.tags_changed(&id, before);
     Ok(())
 }
 
@@ -69,7 +72,9 @@ pub(crate) async fn untag(
     let region = simulator.region(caller);
     let mut state = region.lock();
     let key = state.key_mut(Operation::UntagResource, caller, &input.key_id)?;
+    let (id, before) = (Arc::clone(key.id()), key.tags.clone());
     key.tags.retain(|name, _| !input.tag_keys.contains(name));
+    state.past.tags_changed(&id, before);
     Ok(())
 }
 
@@ -115,8 +120,9 @@ pub(crate) async fn list(
     let region = simulator.region(caller);
     let state = region.lock();
     let key = state.key(Operation::ListResourceTags, caller, &input.key_id)?;
+    let tags = state.past.tags(key);
     let page = input.page.page(
-        |after| key.tags.range::<str, _>((after, Bound::Unbounded)),
+        |after| tags.range::<str, _>((after, Bound::Unbounded)),
         |(name, _)| name,
     )?;
     Ok(ListResourceTagsOutput {

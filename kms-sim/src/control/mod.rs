@@ -4,6 +4,7 @@
 
 mod clock;
 mod cloudhsm;
+mod consistency;
 mod duration;
 mod error;
 mod guard;
@@ -101,6 +102,7 @@ async fn route(
             let config = simulator.config();
             cloudhsm::answer(&config.cloud_hsm, &config.region, request)
         }
+        Some("consistency") => consistency::answer(simulator.consistency(), request),
         Some("link") => link::answer(simulator, request),
         Some("quota") => quota::answer(simulator, request),
         Some("stores") => stores::answer(simulator, request),
@@ -195,10 +197,11 @@ fn line(body: &Value) -> String {
 }
 
 const ROOT: &str = "/control/v1";
-const RESOURCES: [&str; 11] = [
+const RESOURCES: [&str; 12] = [
     "/control/v1/clock",
     "/control/v1/cloudhsm/backups",
     "/control/v1/cloudhsm/clusters",
+    "/control/v1/consistency",
     "/control/v1/link",
     "/control/v1/quota",
     "/control/v1/reset",

@@ -3,6 +3,7 @@
 mod client;
 mod clock;
 mod cloudhsm;
+mod consistency;
 mod link;
 mod quota;
 mod render;
@@ -47,6 +48,9 @@ enum Command {
     /// Faults of the links to external key store proxies: latency, loss, refused, TLS, wrong answers.
     #[command(after_help = link::EXAMPLES)]
     Link(link::LinkArgs),
+    /// Lets reads be stale for a while after a change, as those of KMS may be.
+    #[command(after_help = consistency::EXAMPLES)]
+    Consistency(consistency::ConsistencyArgs),
     /// Simulated CloudHSM clusters for CloudHSM key stores: made, broken, repaired.
     #[command(after_help = cloudhsm::EXAMPLES)]
     Cloudhsm(cloudhsm::CloudHsmArgs),
@@ -75,6 +79,7 @@ impl Command {
     fn call(self) -> Result<Call, state::FileError> {
         Ok(match self {
             Self::Clock(arguments) => arguments.call(),
+            Self::Consistency(arguments) => arguments.call(),
             Self::Link(arguments) => arguments.call(),
             Self::Cloudhsm(arguments) => arguments.call(),
             Self::Vpc(arguments) => arguments.call(),

@@ -7,6 +7,7 @@
 
 mod clock;
 mod cloudhsm;
+mod consistency;
 mod ctl;
 mod failures;
 mod guard;

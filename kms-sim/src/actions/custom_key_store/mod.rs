@@ -58,7 +58,7 @@ pub(crate) async fn describe(
             input.page.page_of(found.into_iter(), id)
         }
     }?;
-    Ok(DescribeOutput::new(&page))
+    Ok(DescribeOutput::new(&page, &state.past))
 }
 
 /// ConnectCustomKeyStore
@@ -123,10 +123,11 @@ pub(crate) async fn disconnect_store(
     let transition = {
         let mut state = region.lock();
         let store = state.stores.expect_mut(id)?;
+        let before = (store.connection_state(), store.connection_error_code());
         let remains = store.disconnect()?;
-        simulator
-            .connector()
-            .start_drain(&region, store.id(), remains)
+        let id = store.id().clone();
+        state.past.disconnected(id.as_str(), before);
+        simulator.connector().start_drain(&region, &id, remains)
     };
     transition.answer().await;
     Ok(())

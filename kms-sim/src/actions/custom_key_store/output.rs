@@ -6,6 +6,7 @@ use crate::api::{Page, Timestamp};
 use crate::custom_key_store::{
     Backing, Connectivity, CustomKeyStore, CustomKeyStoreId, CustomKeyStoreType, XksProxy,
 };
+use crate::past::Past;
 
 /// CreateCustomKeyStore
 #[derive(Debug, Serialize)]
@@ -33,9 +34,10 @@ pub(crate) struct DescribeOutput {
 }
 
 impl DescribeOutput {
-    pub(super) fn new(page: &Page<&CustomKeyStore>) -> Self {
+    pub(super) fn new(page: &Page<&CustomKeyStore>, past: &Past) -> Self {
+        let entry = |store: &&CustomKeyStore| Entry::new(store, past);
         Self {
-            custom_key_stores: page.items.iter().map(|store| Entry::new(store)).collect(),
+            custom_key_stores: page.items.iter().map(entry).collect(),
             truncated: page.truncated(),
             next_marker: page.next_marker.clone(),
         }
@@ -61,7 +63,8 @@ struct Entry {
 }
 
 impl Entry {
-    fn new(store: &CustomKeyStore) -> Self {
+    fn new(store: &CustomKeyStore, past: &Past) -> Self {
+        let (connection_state, connection_error_code) = past.connection(store);
         let (cluster, proxy) = match store.backing() {
             Backing::CloudHsm(cluster) => (Some(cluster), None),
             Backing::Xks(proxy) => (None, Some(proxy)),
@@ -73,8 +76,8 @@ impl Entry {
                 CustomKeyStoreType::AwsCloudHsm => "AWS_CLOUDHSM",
                 CustomKeyStoreType::ExternalKeyStore => "EXTERNAL_KEY_STORE",
             },
-            connection_state: store.connection_state().as_str(),
-            connection_error_code: store.connection_error_code().map(|code| code.as_str()),
+            connection_state: connection_state.as_str(),
+            connection_error_code: connection_error_code.map(|code| code.as_str()),
             creation_date: Timestamp(store.created()),
             cloud_hsm_cluster_id: cluster.map(|cluster| cluster.id.to_string()),
             trust_anchor_certificate: cluster

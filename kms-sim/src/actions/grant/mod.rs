@@ -90,7 +90,9 @@ pub(crate) async fn create(
         grant_token: grant.token.clone(),
         grant_id: Arc::clone(&grant.id),
     };
+    let id = Arc::clone(&grant.id);
     grants.insert(&key, grant);
+    state.past.grant_changed(&key, &id, None);
     Ok(output)
 }
 
@@ -164,7 +166,7 @@ pub(crate) async fn list(
                 .is_none_or(|grantee| *grantee == grant.terms.grantee)
     };
     let grants = |after: Bound<&str>| {
-        let grants = state.keys.grants.of_key_after(key.id(), after);
+        let grants = state.past.grants_of_key_after(&state.keys, key, after);
         grants.filter(wanted).map(|grant| (key, grant))
     };
     let page = input.page.page(grants, |(_, grant)| &grant.id)?;
@@ -198,7 +200,7 @@ pub(crate) async fn list_retirable(
     let state = region.lock();
     let keys = &state.keys;
     let grants = |after: Bound<&str>| {
-        let grants = keys.grants.retirable_after(&retiring, after);
+        let grants = state.past.retirable_grants_after(keys, &retiring, after);
         grants.filter_map(|(key, grant)| Some((keys.get(key)?, grant)))
     };
     let page = input.page.page(grants, |(_, grant)| &grant.id)?;
@@ -296,7 +298,10 @@ fn remove(
     let not_found = || KmsError::not_found(format!("Grant ID {grant_id} not found"));
     grants.get(key_id, grant_id).ok_or_else(not_found)?;
     check_dry_run(dry_run)?;
-    grants.remove(key_id, grant_id).ok_or_else(not_found)
+    let grant = grants.remove(key_id, grant_id).ok_or_else(not_found)?;
+    let id = Arc::clone(&grant.id);
+    state.past.grant_changed(key_id, &id, Some(grant));
+    Ok(())
 }
 
 fn output(page: Page<(&Key, &Grant)>, caller: &Caller) -> ListGrantsOutput {
