@@ -79,6 +79,11 @@ struct ServeArgs {
     #[arg(long, value_name = "REGION", default_value = "us-east-1", value_parser = region)]
     region: String,
 
+    /// Serves requests that are not signed, such as `curl`'s or `aws --no-sign-request`, as the root of account
+    /// 123456789012 in --region; without this they get MissingAuthenticationTokenException.
+    #[arg(long)]
+    allow_anonymous: bool,
+
     /// The simulator's own certificate chain, in PEM: HTTPS instead of HTTP.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -192,6 +197,7 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
     };
     let config = Config {
         region: arguments.region,
+        allow_anonymous: arguments.allow_anonymous,
         transition: Duration::from_millis(arguments.transition_ms),
         resolve: arguments.resolve,
         trust_ca: trust::authorities(&arguments.trust_ca)?,

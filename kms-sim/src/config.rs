@@ -17,6 +17,8 @@ use crate::xks_tls::ClientCertificate;
 pub struct Config {
     /// The Region of requests whose credential scope names none.
     pub region: String,
+    /// Whether requests that are not signed are served, as the root of account 123456789012 in `region`.
+    pub allow_anonymous: bool,
     /// How long CONNECTING and DISCONNECTING last at least.
     pub transition: Duration,
     /// Where a proxy's host is found: KMS itself always dials port 443 of the host.
@@ -49,6 +51,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             region: "us-east-1".to_owned(),
+            allow_anonymous: false,
             transition: Duration::from_millis(200),
             resolve: Vec::new(),
             trust_ca: Vec::new(),

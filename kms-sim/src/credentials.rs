@@ -3,32 +3,36 @@
 //! The access key id names the account if it is 12 digits; the credential scope names the Region.
 
 use crate::api::KmsError;
+use crate::config::Config;
+use crate::query_string::first;
 use crate::simulator::Caller;
 
-/// The caller of a request with this `Authorization` header.
+/// The caller of a request with this `Authorization` header, or with what [`presigned`] made of its query string.
 ///
 /// # Errors
-/// MissingAuthenticationTokenException without the header, IncompleteSignatureException for a Signature
-/// Version 4 whose Credential cannot be read.
+/// MissingAuthenticationTokenException without it, unless anonymous callers are allowed; IncompleteSignatureException
+/// for a Signature Version 4 whose Credential cannot be read.
 pub(crate) fn caller(
     authorization: Option<&str>,
-    default_region: &str,
+    config: &Config,
     request_id: String,
 ) -> Result<Caller, KmsError> {
-    let authorization = authorization.ok_or_else(|| {
-        KmsError::new(
-            "MissingAuthenticationTokenException",
-            "Request is missing Authentication Token",
-        )
-    })?;
-    let credential = match authorization.split_once(' ') {
-        Some((algorithm, parameters)) if algorithm.starts_with("AWS4-") => {
+    let nameless = Credential {
+        access_key_id: "",
+        region: None,
+    };
+    let credential = match authorization.map(|value| value.split_once(' ')) {
+        Some(Some((algorithm, parameters))) if algorithm.starts_with("AWS4-") => {
             Credential::parse(parameters)?
         }
-        _ => Credential {
-            access_key_id: "",
-            region: None,
-        },
+        Some(_) => nameless,
+        None if config.allow_anonymous => nameless,
+        None => {
+            return Err(KmsError::new(
+                "MissingAuthenticationTokenException",
+                "Request is missing Authentication Token",
+            ));
+        }
     };
     let access_key_id = credential.access_key_id;
     let is_account = access_key_id.len() == 12 && access_key_id.bytes().all(|b| b.is_ascii_digit());
@@ -37,13 +41,25 @@ pub(crate) fn caller(
         "" => (DEFAULT_ACCOUNT, "root".to_owned()),
         name => (DEFAULT_ACCOUNT, format!("user/{name}")),
     };
-    let region = credential.region.unwrap_or(default_region);
+    let region = credential.region.unwrap_or(&config.region);
     let partition = partition(region);
     Ok(Caller::new(
         account.to_owned(),
         region.to_owned(),
         format!("arn:{partition}:iam::{account}:{principal}"),
         request_id,
+    ))
+}
+
+/// The `Authorization` header that says the same as the query string of a presigned request.
+pub(crate) fn presigned(query: &str) -> Option<String> {
+    let parameter = |name| first(query, name);
+    let algorithm = parameter("X-Amz-Algorithm")?;
+    let credential = parameter("X-Amz-Credential")?;
+    let signed_headers = parameter("X-Amz-SignedHeaders")?;
+    let signature = parameter("X-Amz-Signature")?;
+    Some(format!(
+        "{algorithm} Credential={credential}, SignedHeaders={signed_headers}, Signature={signature}"
     ))
 }
 
@@ -122,9 +138,45 @@ const DEFAULT_ACCOUNT: &str = "123456789012";
 mod tests {
     use super::*;
 
+    fn config(allow_anonymous: bool) -> Config {
+        Config {
+            region: "eu-central-1".to_owned(),
+            allow_anonymous,
+            ..Config::default()
+        }
+    }
+
     fn read(authorization: &str) -> Result<(String, String, String), KmsError> {
-        let caller = caller(Some(authorization), "eu-central-1", String::new())?;
+        let caller = caller(Some(authorization), &config(false), String::new())?;
         Ok((caller.account, caller.region, caller.principal_arn))
+    }
+
+    #[test]
+    fn a_request_without_a_signature_has_a_caller_only_where_that_is_allowed() {
+        let error = caller(None, &config(false), String::new()).unwrap_err();
+        assert_eq!(error.name(), "MissingAuthenticationTokenException");
+        let caller = caller(None, &config(true), String::new()).unwrap();
+        assert_eq!(
+            (&*caller.account, &*caller.region, &*caller.principal_arn),
+            (
+                "123456789012",
+                "eu-central-1",
+                "arn:aws:iam::123456789012:root"
+            )
+        );
+    }
+
+    #[test]
+    fn a_presigned_request_says_it_in_its_query_string() {
+        let query = "Action=GetCallerIdentity&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=\
+                     210987654321%2F20261124%2Fus-west-2%2Fsts%2Faws4_request&X-Amz-SignedHeaders=host&X-Amz-Signature=ab";
+        let expected = (
+            "210987654321".to_owned(),
+            "us-west-2".to_owned(),
+            "arn:aws:iam::210987654321:root".to_owned(),
+        );
+        assert_eq!(read(&presigned(query).unwrap()), Ok(expected));
+        assert_eq!(presigned("X-Amz-Algorithm=AWS4-HMAC-SHA256"), None);
     }
 
     #[test]
@@ -162,8 +214,6 @@ mod tests {
 
     #[test]
     fn what_names_no_caller_is_refused() {
-        let error = caller(None, "us-east-1", String::new()).unwrap_err();
-        assert_eq!(error.name(), "MissingAuthenticationTokenException");
         for authorization in [
             "AWS4-HMAC-SHA256 SignedHeaders=host, Signature=ab",
             "AWS4-HMAC-SHA256 Credential=AKID",

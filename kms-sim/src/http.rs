@@ -1,11 +1,11 @@
-//! awsJson 1.1 over HTTP: one request in, one response and one log line out.
+//! awsJson 1.1 over HTTP: one request in, one response and one log line out. STS's query protocol has the same door.
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderName, PRAGMA};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
@@ -19,6 +19,7 @@ use crate::credentials;
 use crate::dispatch::{Body, dispatch};
 use crate::operation::Operation;
 use crate::simulator::{Caller, Simulator};
+use crate::sts;
 
 /// Answers one HTTP request.
 pub(crate) async fn answer(
@@ -27,6 +28,12 @@ pub(crate) async fn answer(
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let head_alone = request.method() == Method::HEAD && request.version() >= Version::HTTP_2;
     let response = match (request.method(), request.uri().path()) {
+        (&Method::POST, "/")
+            if !request.headers().contains_key(TARGET) && sts::is_form(request.headers()) =>
+        {
+            query(&simulator, request).await
+        }
+        (&Method::GET, "/") if request.uri().query().is_some() => query(&simulator, request).await,
         (&Method::POST, "/") => operation(&simulator, request).await,
         (&Method::POST, "/moto-api/reset") => reset(&simulator, &request).await,
         (&Method::GET | &Method::HEAD, "/health") => {
@@ -36,7 +43,8 @@ pub(crate) async fn answer(
         _ => {
             let error = KmsError::new(
                 "UnknownOperationException",
-                "kms-sim answers POST / with an X-Amz-Target header, GET /health, and POST /moto-api/reset.",
+                "kms-sim answers POST / with an X-Amz-Target header, GetCallerIdentity of STS, GET /health, and \
+                 POST /moto-api/reset.",
             );
             error_response(StatusCode::NOT_FOUND, &error)
         }
@@ -67,11 +75,7 @@ async fn operation(simulator: &Simulator, request: Request<Incoming>) -> Respons
     let start = Instant::now();
     let request_id = Uuid::new_v4().to_string();
     let operation = operation_of(&request);
-    let caller = credentials::caller(
-        header(&request, &AUTHORIZATION),
-        &simulator.config().region,
-        request_id.clone(),
-    );
+    let caller = caller(simulator, &request, &request_id);
     let (caller, outcome) = match caller {
         Err(error) => (None, Err(error)),
         Ok(caller) => {
@@ -83,23 +87,69 @@ async fn operation(simulator: &Simulator, request: Request<Incoming>) -> Respons
         }
     };
     log(
-        operation.as_ref().ok().copied(),
+        operation.as_ref().ok().map(|operation| operation.name()),
         caller.as_ref(),
-        outcome.as_ref().err(),
+        outcome
+            .as_ref()
+            .err()
+            .map(|error| (error.name(), error.message())),
         start,
         &request_id,
     );
-    let mut response = match outcome {
+    let response = match outcome {
         Ok(body) => response(StatusCode::OK, AMZ_JSON, Full::new(Bytes::from_owner(body))),
         Err(error) => {
             let status = StatusCode::from_u16(error.status());
             error_response(status.unwrap_or(StatusCode::BAD_REQUEST), &error)
         }
     };
-    if let Ok(value) = HeaderValue::try_from(request_id) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
-    response
+    with_id(response, request_id)
+}
+
+/// Answers for STS.
+async fn query(simulator: &Simulator, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let start = Instant::now();
+    let request_id = Uuid::new_v4().to_string();
+    let caller = caller(simulator, &request, &request_id);
+    let parameters = match *request.method() {
+        Method::GET => Ok(request.uri().query().unwrap_or_default().to_owned()),
+        _ => read_in_time(request.into_body())
+            .await
+            .map(|body| String::from_utf8_lossy(&body).into_owned()),
+    };
+    let (caller, outcome) = match (caller, parameters) {
+        (Ok(caller), Ok(parameters)) => {
+            let outcome = sts::answer(&parameters, &caller);
+            (Some(caller), outcome)
+        }
+        (Err(error), _) | (_, Err(error)) => (None, Err(error.into())),
+    };
+    log(
+        Some(sts::GET_CALLER_IDENTITY).filter(|_| outcome.is_ok()),
+        caller.as_ref(),
+        outcome
+            .as_ref()
+            .err()
+            .map(|error| (error.code(), Some(error.message()))),
+        start,
+        &request_id,
+    );
+    let (status, body) = match outcome {
+        Ok(body) => (StatusCode::OK, body),
+        Err(error) => (error.status(), error.body(&request_id)),
+    };
+    with_id(response(status, "text/xml", Full::from(body)), request_id)
+}
+
+/// Who calls, by the `Authorization` header or the query string.
+fn caller(
+    simulator: &Simulator,
+    request: &Request<Incoming>,
+    request_id: &str,
+) -> Result<Caller, KmsError> {
+    let presigned = request.uri().query().and_then(credentials::presigned);
+    let authorization = header(request, &AUTHORIZATION).or(presigned.as_deref());
+    credentials::caller(authorization, simulator.config(), request_id.to_owned())
 }
 
 async fn run(
@@ -108,14 +158,7 @@ async fn run(
     operation: Operation,
     body: Incoming,
 ) -> Result<Body, KmsError> {
-    let body = tokio::time::timeout(BODY_DEADLINE, read(body))
-        .await
-        .map_err(|_| {
-            KmsError::new(
-                "RequestTimeoutException",
-                "The request body did not arrive within 30 seconds.",
-            )
-        })??;
+    let body = read_in_time(body).await?;
     let outcome = dispatch(simulator, caller, operation, &body).await;
     let journal = simulator.journal();
     let change = match operation.only_uses_keys() {
@@ -151,6 +194,16 @@ fn operation_of(request: &Request<Incoming>) -> Result<Operation, KmsError> {
                 format!("X-Amz-Target '{target}' names no operation of KMS."),
             )
         })
+}
+
+async fn read_in_time(body: Incoming) -> Result<Zeroizing<Vec<u8>>, KmsError> {
+    let read = tokio::time::timeout(BODY_DEADLINE, read(body)).await;
+    read.unwrap_or_else(|_| {
+        Err(KmsError::new(
+            "RequestTimeoutException",
+            "The request body did not arrive within 30 seconds.",
+        ))
+    })
 }
 
 /// Reads a body of at most [`MAX_BODY_LEN`] bytes into a buffer that is wiped on drop.
@@ -211,27 +264,38 @@ fn response(
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    // As KMS says it; a plaintext belongs in no cache.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static(NOBODY_KEEPS));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    headers.insert(EXPIRES, HeaderValue::from_static("0"));
+    response
+}
+
+fn with_id(mut response: Response<Full<Bytes>>, request_id: String) -> Response<Full<Bytes>> {
+    if let Ok(value) = HeaderValue::try_from(request_id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
     response
 }
 
 /// One line a request. Inputs and outputs are not in it; a message may repeat values that are no secrets.
 fn log(
-    operation: Option<Operation>,
+    operation: Option<&'static str>,
     caller: Option<&Caller>,
-    error: Option<&KmsError>,
+    error: Option<(&str, Option<&str>)>,
     start: Instant,
     request_id: &str,
 ) {
     let microseconds = u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX);
     tracing::info!(
-        operation = operation.map(Operation::name),
+        operation,
         account = caller.map(|c| &*c.account),
         region = caller.map(|c| &*c.region),
         principal = caller.map(|c| &*c.principal_arn),
         subject = caller.and_then(Caller::subject),
         outcome = if error.is_none() { "ok" } else { "error" },
-        error = error.map(KmsError::name),
-        error_message = error.and_then(KmsError::message),
+        error = error.map(|(name, _)| name),
+        error_message = error.and_then(|(_, message)| message),
         microseconds,
         request_id,
         "request"
@@ -239,6 +303,7 @@ fn log(
 }
 
 const AMZ_JSON: &str = "application/x-amz-json-1.1";
+const NOBODY_KEEPS: &str = "no-cache, no-store, must-revalidate, private";
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 

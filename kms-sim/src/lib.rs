@@ -38,6 +38,7 @@ mod past;
 mod persistence;
 mod proxy_endpoints;
 mod proxy_failure;
+mod query_string;
 mod quota;
 mod resolve;
 mod rotation;
@@ -46,6 +47,7 @@ mod seeded_random;
 mod server;
 mod simulator;
 mod state_image;
+mod sts;
 pub mod stub_proxy;
 #[cfg(test)]
 mod test_client;

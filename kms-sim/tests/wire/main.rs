@@ -1,67 +1,17 @@
 //! awsJson 1.1 over real sockets: raw bytes out, raw bytes in.
 
-use std::net::SocketAddr;
+mod http_details;
+mod server;
+mod sts;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use harness::https::{Connection, Response};
+use crate::server::{SIGNED, Server, call, post};
+use harness::https::Connection;
 use kms_sim::cloudhsm::{ClusterChange, NewCluster};
-use kms_sim::{Config, ServerTls, serve};
+use kms_sim::{Config, ServerTls};
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-
-/// A simulator on a loopback port, ended on drop.
-struct Server {
-    address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
-    ended: tokio::task::JoinHandle<std::io::Result<()>>,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl Server {
-    fn start(config: Config) -> Self {
-        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let listener = runtime
-            .block_on(TcpListener::bind("127.0.0.1:0"))
-            .expect("a free port");
-        let (stop, stopped) = oneshot::channel();
-        Self {
-            address: listener.local_addr().expect("bound"),
-            stop: Some(stop),
-            ended: runtime.spawn(serve(listener, config, async { drop(stopped.await) })),
-            runtime,
-        }
-    }
-
-    fn connect(&self) -> Connection {
-        Connection::plain(self.address).expect("it listens")
-    }
-
-    /// Whether the server ends within ten seconds of being told to.
-    fn stop(mut self) -> bool {
-        drop(self.stop.take());
-        let ended = async { tokio::time::timeout(Duration::from_secs(10), &mut self.ended).await };
-        matches!(self.runtime.block_on(ended), Ok(Ok(Ok(()))))
-    }
-}
-
-const SIGNED: &str = "authorization: AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20261124/eu-west-1/kms/aws4_request, \
-                      SignedHeaders=host;x-amz-date, Signature=ab\r\n";
-
-fn post(connection: &mut Connection, headers: &str, body: &str) -> Response {
-    let request = format!(
-        "POST / HTTP/1.1\r\nhost: kms\r\ncontent-type: application/x-amz-json-1.1\r\ncontent-length: {}\r\n\
-         {headers}\r\n{body}",
-        body.len()
-    );
-    connection.exchange(request.as_bytes()).expect("an answer")
-}
-
-fn call(connection: &mut Connection, operation: &str, body: &str) -> Response {
-    let headers = format!("x-amz-target: TrentService.{operation}\r\n{SIGNED}");
-    post(connection, &headers, body)
-}
 
 #[test]
 fn answers_have_the_form_of_kms_and_the_connection_stays() {
