@@ -3,6 +3,7 @@
 //! A key manager knows keys, versions, AES-GCM and its own failures. It knows no `ErrorName`, no `RequestMetadata`, no
 //! JSON, no base64 and no CDIV. The embedded one answers at once ([`Answer::Ready`]); others answer later.
 
+pub mod circuit;
 pub mod embedded;
 
 use std::future::Future;
