@@ -1,7 +1,7 @@
 //! Simulator and proxy as processes, with a byte counter between them, driven by AWS clients that nobody changed.
 //!
 //! ```text
-//! boto3, AWS CLI, aws-sdk-kms ──HTTP──▶ kms-sim ──HTTPS──▶ byte counter ──▶ xks-proxy
+//! boto3, AWS CLI, SDKs for Rust and JavaScript ──HTTP──▶ kms-sim ──HTTPS──▶ byte counter ──▶ xks-proxy
 //! ```
 //! | | what | client |
 //! |---|---|---|
@@ -20,7 +20,7 @@ mod story;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use clients::{AwsCli, Boto3, Client, RustSdk};
+use clients::{AwsCli, Client, Driver, RustSdk};
 use harness::backend;
 use stage::Stage;
 
@@ -47,16 +47,23 @@ fn boto3_goes_through_the_scenario() {
     let Some(python) = found("boto3", backend::python_with(&["boto3"])) else {
         return;
     };
-    play(|stage| Boto3::start(&python, &stage.endpoint_url()));
+    play(|stage| Driver::boto3(&python, &stage.endpoint_url()));
 }
 
 #[test]
 fn the_aws_cli_goes_through_the_scenario() {
-    let Some(aws) = found("the AWS CLI", backend::aws_cli()) else {
+    let Some(python) = found("the AWS CLI", backend::python_with(&["awscli"])) else {
         return;
     };
-    let cli = play(|stage| AwsCli::new(aws, stage.endpoint_url()));
-    println!("{} processes of the AWS CLI", cli.calls());
+    play(|stage| AwsCli::start(&python, &stage.endpoint_url()));
+}
+
+#[test]
+fn the_javascript_sdk_goes_through_the_scenario() {
+    let Some(modules) = found("the AWS SDK for JavaScript", backend::node_modules()) else {
+        return;
+    };
+    play(|stage| Driver::javascript(&modules, &stage.endpoint_url()));
 }
 
 #[test]
@@ -65,14 +72,13 @@ fn the_rust_sdk_goes_through_the_scenario() {
 }
 
 /// Takes a client through the scenario, alone.
-fn play<C: Client>(client: impl FnOnce(&Stage) -> C) -> C {
+fn play<C: Client>(client: impl FnOnce(&Stage) -> C) {
     let _alone = alone();
     let mut stage = Stage::start(&scenario::PACE);
     let mut client = client(&stage);
     if let Err(report) = scenario::run(&stage, &mut client) {
         panic!("{report}\n{}", stage.server_outputs());
     }
-    client
 }
 
 fn found(name: &str, client: Result<PathBuf, String>) -> Option<PathBuf> {

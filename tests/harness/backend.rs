@@ -52,3 +52,20 @@ pub fn aws_cli() -> Result<PathBuf, String> {
         Err(error) => Err(format!("{}: {error}", aws.display())),
     }
 }
+
+/// A folder with the packages of `tests/e2e/clients/javascript/package.json`: `XKS_TEST_NODE`.
+///
+/// # Errors
+/// What is missing.
+pub fn node_modules() -> Result<PathBuf, String> {
+    let folder = std::env::var_os("XKS_TEST_NODE").ok_or("XKS_TEST_NODE names no folder")?;
+    let folder = PathBuf::from(folder);
+    if !folder.join("node_modules").is_dir() {
+        return Err(format!("no node_modules in {}", folder.display()));
+    }
+    match Command::new("node").arg("--version").output() {
+        Ok(output) if output.status.success() => Ok(folder),
+        Ok(output) => Err(format!("node: {}", output.status)),
+        Err(error) => Err(format!("node: {error}")),
+    }
+}

@@ -1,85 +1,73 @@
-//! The AWS CLI: a process for each call, with its arguments as a user types them.
-//!
-//! A call takes about a second, more on a busy machine: there is a cap on their number.
+//! The AWS CLI, with its arguments as a user types them.
 
-use std::path::PathBuf;
-use std::process::Command;
-use std::time::Duration;
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use harness::process::run;
 use harness::temp_dir;
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+use super::driver::Driver;
 use super::{Client, Exception};
-use crate::stage::REGION;
 
 /// The program, and a configuration of its own.
 pub(crate) struct AwsCli {
-    program: PathBuf,
-    endpoint_url: String,
+    driver: Driver,
     /// Holds the configuration and the blobs that are passed as files.
     folder: TempDir,
-    calls: usize,
 }
 
 impl AwsCli {
-    pub(crate) fn new(program: PathBuf, endpoint_url: String) -> Self {
+    pub(crate) fn start(python: &Path, endpoint_url: &str) -> Self {
         let folder = temp_dir();
+        let config = folder.path().join("config");
         // Without this, version 1 fetches a parameter that is an URL.
-        let config = "[default]\ncli_follow_urlparam = false\n";
-        std::fs::write(folder.path().join("config"), config).expect("a configuration file");
+        std::fs::write(&config, "[default]\ncli_follow_urlparam = false\n")
+            .expect("a configuration file");
         Self {
-            program,
-            endpoint_url,
+            driver: Driver::aws_cli(python, &config, endpoint_url),
             folder,
-            calls: 0,
         }
-    }
-
-    /// How many processes were started.
-    pub(crate) fn calls(&self) -> usize {
-        self.calls
     }
 
     fn aws(
         &mut self,
         operation: &str,
         input: &Map<String, Value>,
-        paging: &[String],
+        paging: &str,
     ) -> Result<Value, Exception> {
-        self.calls += 1;
-        assert!(
-            self.calls <= MOST_CALLS,
-            "the scenario makes more than {MOST_CALLS} calls; at about a second each, that is too many for the CLI"
-        );
-        let mut command = Command::new(&self.program);
-        command
-            .args(["kms", &kebab_case(operation), "--output", "json"])
-            .args(paging)
-            .env("AWS_ENDPOINT_URL_KMS", &self.endpoint_url)
-            .env("AWS_DEFAULT_REGION", REGION)
-            .env("AWS_ACCESS_KEY_ID", "test")
-            .env("AWS_SECRET_ACCESS_KEY", "test")
-            .env("AWS_CONFIG_FILE", self.folder.path().join("config"))
-            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-            .env("AWS_MAX_ATTEMPTS", "1")
-            .env("PYTHONUTF8", "1")
-            .env_remove("AWS_PROFILE");
+        let mut arguments = vec![
+            "kms".to_owned(),
+            kebab_case(operation),
+            "--output=json".to_owned(),
+            paging.to_owned(),
+        ];
         for (name, value) in input {
-            command.arg(format!("--{}", kebab_case(name)));
-            command.arg(self.parameter(name, value));
+            match value {
+                // A flag, or its opposite.
+                Value::Bool(true) => arguments.push(format!("--{}", kebab_case(name))),
+                Value::Bool(false) => arguments.push(format!("--no-{}", kebab_case(name))),
+                value => {
+                    arguments.push(format!("--{}", kebab_case(name)));
+                    arguments.push(self.parameter(name, value));
+                }
+            }
         }
-        let (status, stdout, stderr) = run(&mut command, LIMIT);
-        match status.code() {
+        let line = self.driver.line(&json!(arguments));
+        let Said {
+            status,
+            stdout,
+            stderr,
+        } = serde_json::from_str(&line)
+            .unwrap_or_else(|error| panic!("the AWS CLI ended or wrote {line:?}: {error}"));
+        match status {
             // An operation without output says nothing.
-            Some(0) if stdout.trim().is_empty() => Ok(Value::Object(Map::new())),
-            Some(0) => serde_json::from_str(&stdout)
+            0 if stdout.trim().is_empty() => Ok(Value::Object(Map::new())),
+            0 => serde_json::from_str(&stdout)
                 .map_err(|error| failed(format!("{error} in {stdout}"))),
-            Some(code) => Err(exception(operation, code, &stderr)),
-            None => Err(failed(format!("{status}: {stderr}"))),
+            code => Err(exception(operation, code, &stderr)),
         }
     }
 
@@ -100,7 +88,7 @@ impl AwsCli {
 impl Client for AwsCli {
     fn call(&mut self, operation: &str, input: &Map<String, Value>) -> Result<Value, Exception> {
         // Else it reads all pages, whatever is asked for.
-        self.aws(operation, input, &["--no-paginate".to_owned()])
+        self.aws(operation, input, "--no-paginate")
     }
 
     fn pages(
@@ -109,8 +97,16 @@ impl Client for AwsCli {
         input: &Map<String, Value>,
         size: u16,
     ) -> Result<Value, Exception> {
-        self.aws(operation, input, &[format!("--page-size={size}")])
+        self.aws(operation, input, &format!("--page-size={size}"))
     }
+}
+
+/// What came of one call.
+#[derive(Deserialize)]
+struct Said {
+    status: i32,
+    stdout: String,
+    stderr: String,
 }
 
 /// `An error occurred (Name) when calling the Operation operation: message`, and the status of an answer that is an
@@ -153,8 +149,13 @@ fn kebab_case(name: &str) -> String {
 }
 
 /// Members that are bytes: in a file they reach the CLI as they are.
-const BLOBS: [&str; 2] = ["CiphertextBlob", "Plaintext"];
-/// The scenario's steps, and a few more looks where it waits.
-const MOST_CALLS: usize = 65;
-/// For one call.
-const LIMIT: Duration = Duration::from_secs(90);
+const BLOBS: [&str; 8] = [
+    "CiphertextBlob",
+    "EncryptedKeyMaterial",
+    "ImportToken",
+    "Mac",
+    "Message",
+    "Plaintext",
+    "PublicKey",
+    "Signature",
+];

@@ -1,4 +1,4 @@
-"""Makes the calls that it reads, one JSON object a line, and writes what comes of each. Run by boto3.rs."""
+"""Makes the calls that it reads, one JSON object a line, and writes what comes of each. Run by driver.rs."""
 
 import base64
 import datetime

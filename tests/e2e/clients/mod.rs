@@ -2,13 +2,13 @@
 //! out, or the exception by the name of the type that the client gives it.
 
 mod aws_cli;
-mod boto3;
+mod driver;
 mod rust_sdk;
 
 use serde_json::{Map, Value};
 
 pub(crate) use aws_cli::AwsCli;
-pub(crate) use boto3::Boto3;
+pub(crate) use driver::Driver;
 pub(crate) use rust_sdk::RustSdk;
 
 /// Makes calls to KMS. Blobs are base64 on both sides.
