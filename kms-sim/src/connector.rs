@@ -17,6 +17,7 @@ use crate::custom_key_store::{
     Backing, ConnectionImage, Connectivity, CustomKeyStore, CustomKeyStoreId, Remains, XksProxy,
 };
 use crate::fault::Faults;
+use crate::observation::{HEALTH_CHECK, StoreObservation};
 use crate::operation::Operation;
 use crate::proxy_failure::ProxyFailure;
 use crate::resolve::Resolver;
@@ -56,7 +57,12 @@ impl Connector {
     }
 
     /// Where KMS in `region` sends its requests to a proxy, of a store unless it is being created.
-    pub(crate) fn target(&self, proxy: &XksProxy, region: &str, store: Option<&str>) -> Target {
+    pub(crate) fn target(
+        &self,
+        proxy: &XksProxy,
+        region: &str,
+        store: Option<&StoreObservation>,
+    ) -> Target {
         let target = proxy.target(region).of_store(store);
         match &proxy.connectivity {
             Connectivity::PublicEndpoint => target,
@@ -98,8 +104,8 @@ impl Connector {
         };
         let transition = match store.backing() {
             Backing::Xks(proxy) => {
-                let id = store.id().as_str();
-                let client = self.client(self.target(proxy, &caller.region, Some(id)));
+                let observation = Some(store.observation());
+                let client = self.client(self.target(proxy, &caller.region, observation));
                 let way = Way {
                     services: self.vpc_endpoint_services.clone(),
                     connectivity: proxy.connectivity.clone(),
@@ -139,8 +145,8 @@ impl Connector {
             }
             ConnectionImage::Connected => match store.backing() {
                 Backing::Xks(proxy) => {
-                    let id = store.id().as_str();
-                    let client = self.client(self.target(proxy, &caller.region, Some(id)));
+                    let observation = Some(store.observation());
+                    let client = self.client(self.target(proxy, &caller.region, observation));
                     store.resume_proxy(client);
                     let (region, id) = (Arc::downgrade(region), store.id().clone());
                     tokio::spawn(check_health(region, id, self.health_interval));
@@ -412,6 +418,3 @@ async fn check_health(region: Weak<Region>, id: CustomKeyStoreId, interval: Dura
 
 /// How long requests that run at a disconnect may go on: they are over within 500 ms.
 const DRAIN_LIMIT: Duration = Duration::from_millis(450);
-
-/// `kmsOperation` of the periodic check.
-const HEALTH_CHECK: &str = "KmsHealthCheck";

@@ -33,6 +33,7 @@ mod key_state_tests;
 #[cfg(test)]
 mod key_tests;
 mod keys;
+mod observation;
 mod operation;
 mod past;
 mod persistence;
@@ -41,6 +42,7 @@ mod proxy_failure;
 mod query_string;
 mod quota;
 mod resolve;
+mod rfc3339;
 mod rotation;
 mod seed;
 mod seeded_random;

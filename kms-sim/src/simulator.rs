@@ -307,12 +307,17 @@ impl RegionState {
         let key = self.keys.resolve(operation, caller, key_id, &self.past)?;
         caller.is_about(key.arn());
         caller.depends_on(key.changed());
-        let store = key.origin().store().and_then(|id| {
-            let store = self.stores.find(id.as_str())?;
-            Some((id.as_str(), store.kind()))
-        });
+        let store = key
+            .origin()
+            .store()
+            .and_then(|id| self.stores.find(id.as_str()));
         let account = (&*caller.account, &*caller.region);
-        self.quotas.admit(operation, account, store)?;
+        let subject = store.map(|store| (store.id().as_str(), store.kind()));
+        let admitted = self.quotas.admit(operation, account, subject);
+        if let (Err(_), Some(store)) = (&admitted, store) {
+            store.observation().throttled(operation);
+        }
+        admitted?;
         permit(operation, key, key.state(&self.stores))?;
         Ok(key)
     }

@@ -10,10 +10,11 @@ use xks_api::message::{
     MalformedResponse,
 };
 use xks_api::metadata::HealthRequestMetadata;
-use xks_api::route::Operation;
+use xks_api::route::{Operation, OperationName};
 use xks_api::sealed::{Sealed, cdiv};
 use zeroize::Zeroizing;
 
+use crate::observation::{Following, StoreObservation};
 use crate::proxy_failure::ProxyFailure;
 use crate::xks_exchange::call;
 use crate::xks_pool::{Dialer, Pool};
@@ -83,20 +84,30 @@ impl XksLink {
                 kms_request_id: kms_request_id.into(),
             },
         };
-        let body = Zeroizing::new(request.encode());
-        let answer = self
-            .call(&Operation::GetHealthStatus, kms_request_id, body)
-            .await?;
-        let response = self.read(GetHealthStatusResponse::parse(&answer), kms_request_id)?;
-        let serves = |status| matches!(status, HealthStatus::Active | HealthStatus::Degraded);
-        match response
-            .ekm_fleet_details
-            .iter()
-            .any(|ekm| serves(ekm.health_status))
-        {
-            true => Ok(()),
-            false => Err(ProxyFailure::Unhealthy),
-        }
+        let name = OperationName::GetHealthStatus;
+        let mut following = self.follow(kms_operation, name, kms_request_id);
+        let exchange = async {
+            let body = Zeroizing::new(request.encode());
+            let operation = Operation::GetHealthStatus;
+            let answer = self.call(&operation, kms_request_id, body, &mut following);
+            let answer = answer.await?;
+            let response = self.read(GetHealthStatusResponse::parse(&answer), kms_request_id)?;
+            if let Some(observation) = self.observation() {
+                observation.answered_health(&response.ekm_fleet_details);
+            }
+            let serves = |status| matches!(status, HealthStatus::Active | HealthStatus::Degraded);
+            match response
+                .ekm_fleet_details
+                .iter()
+                .any(|ekm| serves(ekm.health_status))
+            {
+                true => Ok(()),
+                false => Err(ProxyFailure::Unhealthy),
+            }
+        };
+        let result = exchange.await;
+        following.end(result);
+        result
     }
 
     /// GetKeyMetadata.
@@ -106,11 +117,17 @@ impl XksLink {
         request: &GetKeyMetadataRequest<'_>,
     ) -> Result<GetKeyMetadataResponse, ProxyFailure> {
         let id = &request.request_metadata.kms_request_id;
-        let body = Zeroizing::new(request.encode());
-        let answer = self
-            .call(&Operation::GetKeyMetadata(key.clone()), id, body)
-            .await?;
-        self.read(GetKeyMetadataResponse::parse(&answer), id)
+        let kms_operation = &request.request_metadata.kms_operation;
+        let mut following = self.follow(kms_operation, OperationName::GetKeyMetadata, id);
+        let exchange = async {
+            let body = Zeroizing::new(request.encode());
+            let operation = Operation::GetKeyMetadata(key.clone());
+            let answer = self.call(&operation, id, body, &mut following).await?;
+            self.read(GetKeyMetadataResponse::parse(&answer), id)
+        };
+        let result = exchange.await;
+        following.end(outcome(&result));
+        result
     }
 
     /// Encrypt; the length of the answer is checked, and the CDIV if it was asked for.
@@ -120,27 +137,17 @@ impl XksLink {
         request: &EncryptRequest<'_>,
     ) -> Result<Sealed, ProxyFailure> {
         let id = &request.metadata.kms_request_id;
-        let operation = Operation::Encrypt(key.clone());
-        let answer = self.call(&operation, id, request.encode()).await?;
-        let response = self.read(EncryptResponse::parse(&answer), id)?;
-        let sealed = response.sealed;
-        let checked = if sealed.ciphertext.len() != request.plaintext.expose().len() {
-            Err(MalformedResponse(
-                "the ciphertext is not as long as the plaintext",
-            ))
-        } else {
-            match (request.cdiv, response.cdiv) {
-                (None, _) => Ok(sealed),
-                (Some(_), None) => Err(MalformedResponse(
-                    "the ciphertextDataIntegrityValue that was asked for is missing",
-                )),
-                (Some(_), Some(theirs)) if theirs != cdiv(&request.aad, &sealed) => Err(
-                    MalformedResponse("the ciphertextDataIntegrityValue is not that of the answer"),
-                ),
-                (Some(_), Some(_)) => Ok(sealed),
-            }
+        let mut following =
+            self.follow(&request.metadata.kms_operation, OperationName::Encrypt, id);
+        let exchange = async {
+            let operation = Operation::Encrypt(key.clone());
+            let answer = self.call(&operation, id, request.encode(), &mut following);
+            let response = self.read(EncryptResponse::parse(&answer.await?), id)?;
+            self.read(check_encrypted(request, response), id)
         };
-        self.read(checked, id)
+        let result = exchange.await;
+        following.end(outcome(&result));
+        result
     }
 
     /// Decrypt; the length of the answer is checked.
@@ -150,17 +157,24 @@ impl XksLink {
         request: &DecryptRequest<'_>,
     ) -> Result<Plaintext, ProxyFailure> {
         let id = &request.metadata.kms_request_id;
-        let operation = Operation::Decrypt(key.clone());
-        let body = Zeroizing::new(request.encode());
-        let answer = self.call(&operation, id, body).await?;
-        let plaintext = self.read(DecryptResponse::parse(&answer), id)?.plaintext;
-        let checked = match plaintext.expose().len() == request.sealed.ciphertext.len() {
-            true => Ok(plaintext),
-            false => Err(MalformedResponse(
-                "the plaintext is not as long as the ciphertext",
-            )),
+        let mut following =
+            self.follow(&request.metadata.kms_operation, OperationName::Decrypt, id);
+        let exchange = async {
+            let operation = Operation::Decrypt(key.clone());
+            let body = Zeroizing::new(request.encode());
+            let answer = self.call(&operation, id, body, &mut following).await?;
+            let plaintext = self.read(DecryptResponse::parse(&answer), id)?.plaintext;
+            let checked = match plaintext.expose().len() == request.sealed.ciphertext.len() {
+                true => Ok(plaintext),
+                false => Err(MalformedResponse(
+                    "the plaintext is not as long as the ciphertext",
+                )),
+            };
+            self.read(checked, id)
         };
-        self.read(checked, id)
+        let result = exchange.await;
+        following.end(outcome(&result));
+        result
     }
 
     /// Resolves when the store disconnects.
@@ -195,9 +209,54 @@ impl XksLink {
         operation: &Operation,
         kms_request_id: &str,
         body: Zeroizing<Vec<u8>>,
+        following: &mut Following<'_>,
     ) -> Result<Zeroizing<Vec<u8>>, ProxyFailure> {
-        call(&self.pool, &self.target, operation, kms_request_id, body).await
+        let (pool, target) = (&self.pool, &self.target);
+        call(pool, target, operation, kms_request_id, body, following).await
     }
+
+    /// Follows a request from now on, for the metrics of the store.
+    fn follow<'o>(
+        &'o self,
+        kms_operation: &str,
+        xks_operation: OperationName,
+        kms_request_id: &'o str,
+    ) -> Following<'o> {
+        let observation = self.observation();
+        Following::start(observation, kms_operation, xks_operation, kms_request_id)
+    }
+
+    fn observation(&self) -> Option<&StoreObservation> {
+        self.target.observation.as_ref()
+    }
+}
+
+/// The length of an answer to Encrypt, and its CDIV.
+fn check_encrypted(
+    request: &EncryptRequest<'_>,
+    response: EncryptResponse,
+) -> Result<Sealed, MalformedResponse> {
+    let sealed = response.sealed;
+    if sealed.ciphertext.len() != request.plaintext.expose().len() {
+        Err(MalformedResponse(
+            "the ciphertext is not as long as the plaintext",
+        ))
+    } else {
+        match (request.cdiv, response.cdiv) {
+            (None, _) => Ok(sealed),
+            (Some(_), None) => Err(MalformedResponse(
+                "the ciphertextDataIntegrityValue that was asked for is missing",
+            )),
+            (Some(_), Some(theirs)) if theirs != cdiv(&request.aad, &sealed) => Err(
+                MalformedResponse("the ciphertextDataIntegrityValue is not that of the answer"),
+            ),
+            (Some(_), Some(_)) => Ok(sealed),
+        }
+    }
+}
+
+fn outcome<T>(result: &Result<T, ProxyFailure>) -> Result<(), ProxyFailure> {
+    result.as_ref().map(drop).map_err(|failure| *failure)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use xks_api::route::{Operation, OperationName};
 use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::fault::Fault;
+use crate::observation::Following;
 use crate::proxy_failure::ProxyFailure;
 use crate::xks_pool::{Connection, Pool, Progress, Started};
 use crate::xks_target::{BadRequest, Target};
@@ -28,6 +29,7 @@ pub(crate) async fn call(
     operation: &Operation,
     kms_request_id: &str,
     body: Zeroizing<Vec<u8>>,
+    following: &mut Following<'_>,
 ) -> Result<Zeroizing<Vec<u8>>, ProxyFailure> {
     let started = pool.start()?;
     let call = Call {
@@ -40,7 +42,10 @@ pub(crate) async fn call(
     };
     let attempts = async {
         match call.attempt().await {
-            Err(AttemptError::OutOfTime(_)) => call.attempt().await,
+            Err(AttemptError::OutOfTime(failure)) => {
+                following.again_after(failure);
+                call.attempt().await
+            }
             result => result,
         }
     };
@@ -113,8 +118,7 @@ impl Call<'_> {
             }
         }
         self.started.permitted()?;
-        let host = &self.target.host;
-        let mut connection = self.started.dial(host, fault, progress).await?;
+        let mut connection = self.started.dial(self.target, fault, progress).await?;
         let sent = self.send(&mut connection, fault).await;
         self.finish(connection, fault, sent).await
     }

@@ -170,10 +170,11 @@ impl Pool {
 
     async fn dial(
         &self,
-        host: &str,
+        target: &Target,
         fault: &Fault,
         progress: &Progress,
     ) -> Result<Connection, ProxyFailure> {
+        let host = &*target.host;
         let generation = self.lock_idle().generation;
         let certificate = fault.connect.and_then(ConnectFault::certificate);
         let expected = certificate.map_or(host, |certificate| certificate.host(host));
@@ -207,6 +208,11 @@ impl Pool {
             tracing::warn!(host, %error, "no TLS session with the external key store proxy");
             ProxyFailure::Tls
         })?;
+        if let Some(observation) = &target.observation
+            && let Some([certificate, ..]) = tls.get_ref().1.peer_certificates()
+        {
+            observation.presented(certificate);
+        }
         // What is dropped without a proper close ends with a reset, so that the kernel sends nothing later on.
         drop(tls.get_ref().0.stream.set_zero_linger());
         let tls = Unreliable::new(tls, fault);
@@ -273,16 +279,16 @@ impl Started<'_> {
     /// A new connection.
     pub(crate) async fn dial(
         &self,
-        host: &str,
+        target: &Target,
         fault: &Fault,
         progress: &Progress,
     ) -> Result<Connection, ProxyFailure> {
-        self.pool.dial(host, fault, progress).await
+        self.pool.dial(target, fault, progress).await
     }
 
     /// What the next attempt meets on its way.
     pub(crate) fn fault(&self, target: &Target, operation: OperationName) -> Fault {
-        let store = target.custom_key_store_id.as_deref();
+        let store = target.custom_key_store_id();
         self.pool.dialer.faults.draw(store, &target.host, operation)
     }
 

@@ -11,6 +11,7 @@ use aws_smithy_runtime_api::client::identity::Identity;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use xks_api::ids::{AccessKeyId, SecretAccessKey};
 
+use crate::observation::StoreObservation;
 use crate::vpc_endpoint_service::VpcEndpointServices;
 
 /// Where a proxy is and how KMS authenticates there.
@@ -20,8 +21,8 @@ pub(crate) struct Target {
     region: Box<str>,
     pub(crate) access_key_id: AccessKeyId,
     identity: Identity,
-    /// The store that it is the proxy of; `None` for one that is being created.
-    pub(crate) custom_key_store_id: Option<Box<str>>,
+    /// Of the store that it is the proxy of; `None` for one that is being created.
+    pub(crate) observation: Option<StoreObservation>,
     /// How requests get there, if not through the public endpoint.
     route: Option<Route>,
 }
@@ -54,7 +55,7 @@ impl Target {
             region: region.into(),
             access_key_id,
             identity: credentials.into(),
-            custom_key_store_id: None,
+            observation: None,
             route: None,
         }
     }
@@ -68,10 +69,17 @@ impl Target {
         self
     }
 
-    /// The same, of that store.
-    pub(crate) fn of_store(mut self, id: Option<&str>) -> Self {
-        self.custom_key_store_id = id.map(Into::into);
+    /// The same, of the store that is observed so.
+    pub(crate) fn of_store(mut self, observation: Option<&StoreObservation>) -> Self {
+        self.observation = observation.cloned();
         self
+    }
+
+    /// The store that it is the proxy of.
+    pub(crate) fn custom_key_store_id(&self) -> Option<&str> {
+        self.observation
+            .as_ref()
+            .map(StoreObservation::custom_key_store_id)
     }
 
     /// Whether packets find their way.

@@ -9,8 +9,10 @@ mod duration;
 mod error;
 mod guard;
 mod link;
+mod metrics;
 mod quota;
 mod request;
+mod requests;
 mod state;
 mod stores;
 mod transition;
@@ -33,7 +35,7 @@ pub(crate) use error::ControlError;
 pub(crate) use guard::same_origin;
 
 use crate::simulator::Simulator;
-use request::{Answer, ControlRequest};
+use request::{Answer, ControlRequest, Reply};
 
 /// Answers one HTTP request of the control API.
 pub(crate) async fn answer(
@@ -45,6 +47,9 @@ pub(crate) async fn answer(
         guard::known_host(&head.headers, &simulator.config().control_hosts)?;
         same_origin(&head.headers)?;
         let path = head.uri.path();
+        if path == METRICS {
+            return metrics::scrape(&simulator, &head.method);
+        }
         let path = path.strip_prefix(ROOT).ok_or_else(unknown_path)?;
         let segments = match path {
             "" => Vec::new(),
@@ -73,7 +78,7 @@ pub(crate) async fn answer(
                 "The state cannot be saved in the data folder; the log says why.",
             )
         })?;
-        answer
+        answer.map(Reply::Json)
     }
     .await;
     if head.method != http::Method::GET {
@@ -104,7 +109,9 @@ async fn route(
         }
         Some("consistency") => consistency::answer(simulator.consistency(), request),
         Some("link") => link::answer(simulator, request),
+        Some("metrics") => metrics::answer(simulator, request),
         Some("quota") => quota::answer(simulator, request),
+        Some("requests") => requests::answer(simulator, request),
         Some("stores") => stores::answer(simulator, request),
         Some("transition") => transition::answer(simulator, request),
         Some("vpc-endpoint-services") => {
@@ -173,19 +180,23 @@ async fn read(
     }
 }
 
-fn response(answer: Answer) -> Response<Full<Bytes>> {
-    let (status, allow, body) = match answer {
-        Ok(body) => (StatusCode::OK, None, body),
+fn response(answer: Result<Reply, ControlError>) -> Response<Full<Bytes>> {
+    let (status, allow, reply) = match answer {
+        Ok(reply) => (StatusCode::OK, None, reply),
         Err(error) => (
             error.status,
             error.allow,
-            json!({"Error": error.error, "Message": error.message}),
+            Reply::Json(json!({"Error": error.error, "Message": error.message})),
         ),
     };
-    let mut response = Response::new(Full::from(line(&body)));
+    let (content_type, body) = match reply {
+        Reply::Json(body) => ("application/json", line(&body)),
+        Reply::Text { content_type, body } => (content_type, body),
+    };
+    let mut response = Response::new(Full::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if let Some(allow) = allow {
         headers.insert(ALLOW, HeaderValue::from_static(allow));
     }
@@ -197,21 +208,26 @@ fn line(body: &Value) -> String {
 }
 
 const ROOT: &str = "/control/v1";
-const RESOURCES: [&str; 12] = [
+/// Where Prometheus looks unless it is told otherwise.
+const METRICS: &str = "/metrics";
+const RESOURCES: &[&str] = &[
     "/control/v1/clock",
     "/control/v1/cloudhsm/backups",
     "/control/v1/cloudhsm/clusters",
     "/control/v1/consistency",
     "/control/v1/link",
+    "/control/v1/metrics",
     "/control/v1/quota",
+    "/control/v1/requests",
     "/control/v1/reset",
     "/control/v1/restore",
     "/control/v1/snapshot",
     "/control/v1/stores",
     "/control/v1/transition",
     "/control/v1/vpc-endpoint-services",
+    METRICS,
 ];
 /// Resources that read a query.
-const QUERIED: [&str; 1] = ["link"];
+const QUERIED: &[&str] = &["link", "requests"];
 const SMALL_BODY: usize = 64 * 1024;
 const BODY_DEADLINE: Duration = Duration::from_secs(30);

@@ -9,6 +9,15 @@ use super::error::ControlError;
 /// What a resource answers.
 pub(super) type Answer = Result<Value, ControlError>;
 
+/// The body of an answer.
+pub(super) enum Reply {
+    Json(Value),
+    Text {
+        content_type: &'static str,
+        body: String,
+    },
+}
+
 /// A request to one resource.
 pub(super) struct ControlRequest<'r> {
     pub(super) method: &'r Method,
@@ -53,6 +62,20 @@ impl<'r> ControlRequest<'r> {
         #[serde(deny_unknown_fields)]
         struct Nothing {}
         self.input::<Nothing>().map(|Nothing {}| ())
+    }
+
+    /// How many elements are wanted: at least one, and all that there may be if nothing is said.
+    pub(super) fn limit(&self, given: Option<&str>, most: usize) -> Result<usize, ControlError> {
+        let Some(given) = given else {
+            return Ok(most);
+        };
+        match given.parse() {
+            Ok(limit) if (1..=most).contains(&limit) => Ok(limit),
+            _ => Err(ControlError::invalid(format!(
+                "Limit is '{}'; expected a number from 1 to {most}.",
+                given.escape_default()
+            ))),
+        }
     }
 
     /// The parameters of the query, all of which must be among the names.

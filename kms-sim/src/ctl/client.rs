@@ -80,6 +80,16 @@ pub(crate) fn segment(text: &str) -> String {
         .collect()
 }
 
+/// The query of a path, of the parameters that are there.
+pub(crate) fn query<const N: usize>(parameters: [(&str, Option<String>); N]) -> String {
+    let given = parameters.into_iter();
+    let given = given.filter_map(|(name, value)| Some(format!("{name}={}", segment(&value?))));
+    match given.collect::<Vec<_>>().join("&") {
+        none if none.is_empty() => none,
+        pairs => format!("?{pairs}"),
+    }
+}
+
 /// Where the control API is: `http://host:port`.
 #[derive(Clone, Debug)]
 pub(crate) struct ControlUrl(Authority);

@@ -5,8 +5,10 @@ mod clock;
 mod cloudhsm;
 mod consistency;
 mod link;
+mod metrics;
 mod quota;
 mod render;
+mod requests;
 mod state;
 mod transition;
 mod vpc;
@@ -14,7 +16,7 @@ mod vpc;
 use std::error::Error;
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::runtime;
 
 use client::{Call, ControlUrl};
@@ -59,6 +61,11 @@ enum Command {
     Vpc(vpc::VpcArgs),
     /// The custom key stores of every account and Region, and the states that they are in.
     Stores,
+    /// What CloudWatch would show of the external key stores: errors, latency, health, certificate, credential.
+    Metrics,
+    /// The last requests to the proxies of external key stores, the latest first.
+    #[command(after_help = requests::EXAMPLES)]
+    Requests(requests::RequestsArgs),
     /// Keeps stores in CONNECTING or DISCONNECTING, or lets an attempt to connect fail.
     #[command(after_help = transition::EXAMPLES)]
     Transition(transition::TransitionArgs),
@@ -76,6 +83,15 @@ enum Command {
 }
 
 impl Command {
+    /// How an answer is shown to people.
+    const fn renderer(&self) -> fn(&Value) -> String {
+        match self {
+            Self::Metrics => metrics::render,
+            Self::Requests(_) => requests::render,
+            _ => render::render,
+        }
+    }
+
     fn call(self) -> Result<Call, state::FileError> {
         Ok(match self {
             Self::Clock(arguments) => arguments.call(),
@@ -84,6 +100,8 @@ impl Command {
             Self::Cloudhsm(arguments) => arguments.call(),
             Self::Vpc(arguments) => arguments.call(),
             Self::Stores => Call::get("/stores"),
+            Self::Metrics => Call::get("/metrics"),
+            Self::Requests(arguments) => arguments.call(),
             Self::Transition(arguments) => arguments.call(),
             Self::Quota(arguments) => arguments.call(),
             Self::Snapshot(arguments) => arguments.call(),
@@ -99,6 +117,7 @@ pub(crate) fn run(arguments: CtlArgs) -> Result<(), Box<dyn Error>> {
         Command::Snapshot(snapshot) => Some(snapshot.clone()),
         _ => None,
     };
+    let render = arguments.command.renderer();
     let call = arguments.command.call()?;
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
@@ -109,7 +128,7 @@ pub(crate) fn run(arguments: CtlArgs) -> Result<(), Box<dyn Error>> {
     }
     match arguments.json {
         true => println!("{answer}"),
-        false => print!("{}", render::render(&answer)),
+        false => print!("{}", render(&answer)),
     }
     Ok(())
 }

@@ -59,7 +59,8 @@ fn line(text: &mut String, indent: usize, content: &str) {
     let _ = writeln!(text, "{:indent$}{content}", "");
 }
 
-fn plain(value: &Value) -> String {
+/// A scalar without quotes.
+pub(super) fn plain(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         other => other.to_string(),

@@ -15,6 +15,7 @@ use crate::cloudhsm::{CloudHsm, ClusterId, HsmLink, KeyStorePassword, Session};
 use crate::connection::{
     Attempt, Change, Connect, Connection, ConnectionErrorCode, InvalidState, RestoredState,
 };
+use crate::observation::StoreObservation;
 use crate::proxy_endpoints::EndpointClaim;
 use crate::visibility::Home;
 use crate::xks_client::{XksClient, XksLink};
@@ -39,6 +40,8 @@ pub(crate) struct CustomKeyStore {
     /// When the credential for the proxy, or the password, was last set.
     credential_set: SystemTime,
     backing: Backing,
+    /// What was seen of its proxy.
+    observation: StoreObservation,
     /// Keeps the endpoint and the VPC endpoint service of an external key store for itself.
     endpoint: Option<EndpointClaim>,
     /// Raised by every update.
@@ -51,7 +54,7 @@ pub(crate) struct CustomKeyStore {
 }
 
 impl CustomKeyStore {
-    const fn new(
+    fn new(
         id: CustomKeyStoreId,
         name: String,
         backing: Backing,
@@ -59,6 +62,7 @@ impl CustomKeyStore {
         created: SystemTime,
     ) -> Self {
         Self {
+            observation: StoreObservation::new(id.as_str()),
             id,
             name,
             created,
@@ -91,6 +95,16 @@ impl CustomKeyStore {
     /// What the store stands on.
     pub(crate) const fn backing(&self) -> &Backing {
         &self.backing
+    }
+
+    /// What was seen of its proxy.
+    pub(crate) const fn observation(&self) -> &StoreObservation {
+        &self.observation
+    }
+
+    /// When the credential for the proxy, or the password, was last set.
+    pub(crate) const fn credential_set(&self) -> SystemTime {
+        self.credential_set
     }
 
     /// `CloudHsmClusterId`, if the store has one.

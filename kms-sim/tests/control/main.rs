@@ -12,6 +12,7 @@ mod ctl;
 mod failures;
 mod guard;
 mod link;
+mod metrics;
 mod quota;
 mod reset;
 mod simulator;

@@ -13,6 +13,7 @@ use crate::api::KmsError;
 use crate::connection::Connect;
 use crate::custom_key_store::{ConnectionState, Connectivity, CustomKeyStore, XksProxy, not_found};
 use crate::dispatch::EmptyOutput;
+use crate::observation::StoreObservation;
 use crate::operation::Operation;
 use crate::simulator::{Caller, Simulator};
 use crate::visibility::Home;
@@ -175,7 +176,7 @@ async fn probe(
     caller: &Caller,
     proxy: &XksProxy,
     operation: Operation,
-    store: Option<&str>,
+    store: Option<&StoreObservation>,
 ) -> Result<(), KmsError> {
     let connector = simulator.connector();
     let target = connector.target(proxy, &caller.region, store);

@@ -191,7 +191,7 @@ pub(crate) async fn update(
     input.check()?;
     let region = simulator.region(caller);
     loop {
-        let (plan, revision) = {
+        let (plan, revision, observation) = {
             let state = region.lock();
             let store = state.stores.expect(&input.id)?;
             let plan = input.plan(store, caller)?;
@@ -204,14 +204,14 @@ pub(crate) async fn update(
                 let endpoints = simulator.endpoints();
                 endpoints.check(&caller.region, proxy, store.endpoint())?;
             }
-            (plan, store.revision())
+            (plan, store.revision(), store.observation().clone())
         };
         if let Plan::Proxy { change, proxy } = &plan {
             if *change == Change::Other {
                 check_service(simulator, caller, proxy)?;
             }
             let operation = Operation::UpdateCustomKeyStore;
-            probe(simulator, caller, proxy, operation, Some(&input.id)).await?;
+            probe(simulator, caller, proxy, operation, Some(&observation)).await?;
         }
         if apply(simulator, caller, &region, &input, plan, revision)? {
             return Ok(EmptyOutput {});
@@ -247,7 +247,7 @@ fn apply(
             let endpoints = simulator.endpoints();
             let claim = endpoints.claim(&caller.region, &proxy, store.endpoint())?;
             let connector = simulator.connector();
-            let target = connector.target(&proxy, &caller.region, Some(&input.id));
+            let target = connector.target(&proxy, &caller.region, Some(store.observation()));
             store.set_proxy(proxy, target, claim, region.now());
         }
         Plan::Cluster { cluster, password } => {
