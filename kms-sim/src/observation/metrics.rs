@@ -35,7 +35,7 @@ pub(crate) enum MetricValue {
     Count(u64),
     /// How it is now.
     Now(f64),
-    Milliseconds(Latency),
+    Milliseconds(Box<Latency>),
 }
 
 impl MetricName {
@@ -125,7 +125,7 @@ fn seen(
             metrics.push(metric(MetricName::XksProxyErrors, dimensions, count));
         }
         if calls.latency.count() > 0 {
-            let latency = MetricValue::Milliseconds(calls.latency.clone());
+            let latency = MetricValue::Milliseconds(Box::new(calls.latency.clone()));
             let dimensions = operations.to_vec();
             metrics.push(metric(MetricName::XksProxyLatency, dimensions, latency));
         }
