@@ -49,6 +49,8 @@ mod seeded_random;
 mod server;
 mod simulator;
 mod state_image;
+#[cfg(test)]
+mod store_state_tests;
 mod sts;
 pub mod stub_proxy;
 #[cfg(test)]

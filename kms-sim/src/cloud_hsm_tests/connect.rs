@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::cloudhsm::{ClusterState, HsmState};
+use crate::transitions::Phase;
 
 #[test]
 fn easily_detected_errors_leave_the_store_disconnected() {
@@ -315,15 +316,19 @@ fn five_wrong_passwords_lock_the_user_out() {
 
 #[test]
 fn a_disconnect_while_connecting_leaves_no_login_behind() {
-    let rig = Rig::lasting(Duration::from_millis(1500));
+    let rig = Rig::new();
+    let transitions = rig.client.simulator.connector().transitions();
+    let phases = [Phase::Connecting, Phase::Disconnecting];
+    transitions.hold(None, &phases);
     let store = rig.store();
     rig.client.ok("ConnectCustomKeyStore", id(&store));
     assert_eq!(rig.state(&store), "CONNECTING");
     rig.client.ok("DisconnectCustomKeyStore", id(&store));
     assert_eq!(rig.state(&store), "DISCONNECTING");
+    // Now the attempt may go on, if there still is one.
+    transitions.release(None, &phases);
     rig.client.wait_for(&store, "DISCONNECTED");
-    // Longer than the attempt would have taken.
-    std::thread::sleep(Duration::from_millis(2000));
+    std::thread::sleep(Duration::from_millis(100));
     assert_eq!(rig.state(&store), "DISCONNECTED");
     assert!(!rig.described().kmsuser.unwrap().kms_logged_in);
     // And the password is still the first one.
@@ -344,7 +349,9 @@ fn a_disconnect_while_connecting_leaves_no_login_behind() {
 
 #[test]
 fn what_breaks_while_connecting_counts() {
-    let rig = Rig::lasting(Duration::from_millis(2500));
+    let rig = Rig::new();
+    let transitions = rig.client.simulator.connector().transitions();
+    transitions.hold(None, &[Phase::Connecting]);
     let store = rig.store();
     rig.client.ok("ConnectCustomKeyStore", id(&store));
     for hsm in rig.described().configuration.hsms {
@@ -352,6 +359,8 @@ fn what_breaks_while_connecting_counts() {
             .set_hsm_state(&rig.cluster.id, &hsm.id, HsmState::Degraded)
             .unwrap();
     }
+    assert_eq!(rig.state(&store), "CONNECTING");
+    transitions.release(None, &[Phase::Connecting]);
     rig.client.wait_for(&store, "FAILED");
     assert_eq!(
         rig.entry(&store)["ConnectionErrorCode"],

@@ -8,7 +8,6 @@ mod connect;
 mod create;
 mod keys;
 mod material;
-mod states;
 mod update;
 
 use std::time::Duration;
@@ -31,12 +30,8 @@ struct Rig {
 impl Rig {
     /// Transitions are over before the answer.
     fn new() -> Self {
-        Self::lasting(Duration::ZERO)
-    }
-
-    fn lasting(transition: Duration) -> Self {
         let client = TestClient::with(Config {
-            transition,
+            transition: Duration::ZERO,
             ..Config::default()
         });
         let cluster = create_cluster(client.simulator.cloud_hsm());

@@ -184,14 +184,18 @@ impl Row {
     }
 }
 
-/// Every row with the simulator that its faults are for: with an impatient one where time is to run out.
+/// Every row with a simulator that its faults are for; where time is to run out, one for each fault, all at once.
 fn each_fault(test: fn(&WithProxy, &mut dyn Iterator<Item = (&'static Row, &'static str)>)) {
-    for (simulator, out_of_time) in [(WithProxy::start(), false), (WithProxy::impatient(), true)] {
-        let faults = ROWS
-            .iter()
-            .flat_map(|row| row.faults(out_of_time).map(move |fault| (row, fault)));
-        test(&simulator, &mut faults.into_iter());
-    }
+    let faults = |out_of_time| {
+        let faults = ROWS.iter();
+        faults.flat_map(move |row| row.faults(out_of_time).map(move |fault| (row, fault)))
+    };
+    std::thread::scope(|scope| {
+        for fault in faults(true) {
+            scope.spawn(move || test(&WithProxy::impatient(), &mut std::iter::once(fault)));
+        }
+        test(&WithProxy::start(), &mut faults(false));
+    });
 }
 
 /// Sets a fault of the link to the endpoint.
@@ -239,14 +243,18 @@ fn cryptography_gives_kms_invalid_state_exception_and_the_message_of_the_cause()
         ];
         for (row, fault) in faults {
             break_link(simulator, fault, &[]);
-            for (operation, input) in &calls {
-                let expected = (
-                    "KMSInvalidStateException".to_owned(),
-                    row.message.to_owned(),
-                );
-                let found = simulator.kms(operation, input.clone());
-                assert_eq!(found, Err(expected), "{fault} {operation}");
-            }
+            std::thread::scope(|scope| {
+                for (operation, input) in &calls {
+                    scope.spawn(move || {
+                        let expected = (
+                            "KMSInvalidStateException".to_owned(),
+                            row.message.to_owned(),
+                        );
+                        let found = simulator.kms(operation, input.clone());
+                        assert_eq!(found, Err(expected), "{fault} {operation}");
+                    });
+                }
+            });
             // A broken link is no disconnect.
             assert_eq!(simulator.connection(&store).0, "CONNECTED");
             let described = simulator.ok("DescribeKey", json!({"KeyId": key}));

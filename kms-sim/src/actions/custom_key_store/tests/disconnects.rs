@@ -8,16 +8,21 @@ use serde_json::{Value, json};
 
 use super::{INVALID, Rig, call, credential, encrypt_input, id, with};
 use crate::config::Config;
+use crate::transitions::Phase;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn transitions_are_seen_and_a_double_connect_is_one() {
-    let rig = Rig::lasting(1000);
+    let rig = Rig::at_once();
+    let transitions = rig.simulator.connector().transitions();
+    let phases = [Phase::Connecting, Phase::Disconnecting];
+    transitions.hold(None, &phases);
     let store = rig.create().await;
     let asked = rig.proxy.seen().len();
     for _ in 0..3 {
         assert_eq!(rig.ok("ConnectCustomKeyStore", id(&store)).await, json!({}));
         assert_eq!(rig.state(&store).await, "CONNECTING");
     }
+    transitions.release(None, &[Phase::Connecting]);
     rig.reaches(&store, "CONNECTED").await;
     assert_eq!(rig.ok("ConnectCustomKeyStore", id(&store)).await, json!({}));
     assert_eq!(rig.state(&store).await, "CONNECTED");
@@ -32,19 +37,21 @@ async fn transitions_are_seen_and_a_double_connect_is_one() {
         json!({})
     );
     assert_eq!(rig.state(&store).await, "DISCONNECTING");
+    transitions.release(None, &phases);
     rig.reaches(&store, "DISCONNECTED").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_disconnect_while_connecting_wins() {
-    let rig = Rig::lasting(100);
+    let rig = Rig::lasting(40);
     let store = rig.create().await;
-    for delay in [0, 20, 60, 90, 99, 100, 101, 110] {
+    for delay in [0, 10, 25, 38, 39, 40, 41, 45] {
         rig.proxy.next(Answer::Late(Duration::from_millis(delay)));
         rig.ok("ConnectCustomKeyStore", id(&store)).await;
         tokio::time::sleep(Duration::from_millis(delay)).await;
         rig.ok("DisconnectCustomKeyStore", id(&store)).await;
-        let until = Instant::now() + Duration::from_millis(400);
+        // Longer than attempt and drain take.
+        let until = Instant::now() + Duration::from_millis(150);
         let mut states = vec![rig.state(&store).await];
         while Instant::now() < until {
             states.push(rig.state(&store).await);

@@ -167,12 +167,12 @@ async fn a_proxy_that_is_too_late_twice_has_timed_out() {
     assert_eq!(entry["ConnectionState"], "FAILED");
     assert_eq!(entry["ConnectionErrorCode"], "XKS_PROXY_TIMED_OUT");
     let another = json!({"CustomKeyStoreName": "Another", "XksProxyUriPath": "/a/kms/xks/v1"});
-    let created = rig
-        .error("CreateCustomKeyStore", with(new_store(), another))
-        .await;
-    assert_eq!(created, "XksProxyUriUnreachableException");
     let path = with(id(&store), json!({"XksProxyUriPath": "/b/kms/xks/v1"}));
-    let updated = rig.error("UpdateCustomKeyStore", path).await;
+    let (created, updated) = tokio::join!(
+        rig.error("CreateCustomKeyStore", with(new_store(), another)),
+        rig.error("UpdateCustomKeyStore", path),
+    );
+    assert_eq!(created, "XksProxyUriUnreachableException");
     assert_eq!(updated, "XksProxyUriUnreachableException");
 }
 

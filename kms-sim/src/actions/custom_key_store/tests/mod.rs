@@ -4,7 +4,6 @@ mod describe;
 mod disconnects;
 mod failures;
 mod input;
-mod state_table;
 mod unique;
 mod updates;
 
