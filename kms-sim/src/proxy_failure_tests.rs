@@ -1,4 +1,9 @@
 //! The whole table of the specification's error messages and of the developer guide's mapping, retyped.
+//!
+//! Sources: XKS proxy API specification 1.0.3, table of error messages, for the messages and the exceptions of CreateKey;
+//! AWS KMS Developer Guide, "Troubleshooting external key stores", for those of CreateCustomKeyStore and
+//! UpdateCustomKeyStore, where the two disagree also for CreateKey; the API's model for the ConnectionErrorCodes. An
+//! InvalidStateException, a ThrottlingException or an InternalException of GetHealthStatus is in none of them: chosen.
 
 use super::ProxyFailure as F;
 use super::*;

@@ -1,4 +1,6 @@
 //! A proxy that fails: codes, exceptions, messages, and what does not change.
+//!
+//! Source: AWS KMS Developer Guide, "Troubleshooting external key stores"; the KMS API model, ConnectionErrorCodeType.
 
 use std::time::Duration;
 

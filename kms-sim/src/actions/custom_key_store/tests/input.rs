@@ -1,4 +1,7 @@
 //! Every rule for members that needs no state.
+//!
+//! Source: the KMS API model, CreateCustomKeyStore and UpdateCustomKeyStore: limits, patterns, and which type of store and
+//! connectivity requires or takes a member.
 
 use crate::stub_proxy::{ACCESS_KEY_ID, SECRET_ACCESS_KEY, URI_PATH};
 use serde_json::{Value, json};

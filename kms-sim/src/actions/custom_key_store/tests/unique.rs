@@ -1,4 +1,6 @@
 //! What must be unique, the quota, and races for both.
+//!
+//! Source: the KMS API model, exceptions of CreateCustomKeyStore; AWS KMS Developer Guide, "Resource quotas".
 
 use std::sync::Arc;
 
