@@ -18,7 +18,24 @@ struct EmbeddedBackend {
 }
 
 impl Backend for EmbeddedBackend {
-    fn prepare() -> Self {
+    fn prepare() -> Option<Self> {
+        Some(Self::new())
+    }
+
+    fn key_manager(&self) -> &dyn KeyManager {
+        &self.embedded
+    }
+
+    fn rotate(&self, name: &str) {
+        self.embedded
+            .administration()
+            .rotate_key(&id(name))
+            .unwrap();
+    }
+}
+
+impl EmbeddedBackend {
+    fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root_key = RootKeySource::File(folder.path().join("root.key"));
         Embedded::init(folder.path(), &root_key).unwrap();
@@ -42,22 +59,11 @@ impl Backend for EmbeddedBackend {
             _folder: folder,
         }
     }
-
-    fn key_manager(&self) -> &dyn KeyManager {
-        &self.embedded
-    }
-
-    fn rotate(&self, name: &str) {
-        self.embedded
-            .administration()
-            .rotate_key(&id(name))
-            .unwrap();
-    }
 }
 
 #[tokio::test]
 async fn r20_the_first_byte_of_the_metadata_names_the_format() {
-    let backend = EmbeddedBackend::prepare();
+    let backend = EmbeddedBackend::new();
     let key_id = id(EmbeddedBackend::KEY);
     let key = backend.embedded.resolve(&key_id).await.unwrap();
     let metadata = key.metadata().unwrap();
@@ -85,7 +91,7 @@ fn id(name: &str) -> ExternalKeyId {
 
 #[tokio::test]
 async fn a_retired_version_is_an_invalid_state_until_it_is_taken_back() {
-    let backend = EmbeddedBackend::prepare();
+    let backend = EmbeddedBackend::new();
     let administration = backend.embedded.administration();
     let id = id(EmbeddedBackend::KEY);
     let plaintext = Plaintext::from(&b"before"[..]);

@@ -4,4 +4,5 @@
 
 mod embedded;
 mod suite;
+mod transit;
 mod vectors;

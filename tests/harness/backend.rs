@@ -69,3 +69,16 @@ pub fn node_modules() -> Result<PathBuf, String> {
         Err(error) => Err(format!("node: {error}")),
     }
 }
+
+/// The OpenBao server: `XKS_TEST_BAO`, else `bao`.
+///
+/// # Errors
+/// What happened instead.
+pub fn openbao() -> Result<PathBuf, String> {
+    let bao: PathBuf = std::env::var_os("XKS_TEST_BAO").map_or_else(|| "bao".into(), Into::into);
+    match Command::new(&bao).arg("version").output() {
+        Ok(output) if output.status.success() => Ok(bao),
+        Ok(output) => Err(format!("{}: {}", bao.display(), output.status)),
+        Err(error) => Err(format!("{}: {error}", bao.display())),
+    }
+}

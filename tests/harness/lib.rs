@@ -13,6 +13,7 @@
 //! | [`tls`] | rustls client configurations |
 //! | [`byte_counter`] | a TCP relay that counts, cuts and stalls |
 //! | [`certificates`] | the test certificates in `certs/` |
+//! | [`openbao`] | OpenBao servers, alone and as a cluster |
 //! | [`backend`] | says what is missing on this machine, or fails over it |
 
 pub mod backend;
@@ -21,6 +22,7 @@ pub mod byte_counter;
 pub mod certificates;
 pub mod h2;
 pub mod https;
+pub mod openbao;
 pub mod process;
 pub mod programs;
 pub mod signer;

@@ -5,6 +5,8 @@
 
 pub mod circuit;
 pub mod embedded;
+#[cfg(feature = "transit")]
+pub mod transit;
 
 use std::future::Future;
 use std::pin::Pin;

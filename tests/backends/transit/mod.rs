@@ -1,0 +1,7 @@
+//! The suite for Transit on a real OpenBao server, and what only Transit has.
+
+mod backend;
+mod keys;
+mod login;
+
+crate::suite!(backend::TransitBackend);
