@@ -5,7 +5,10 @@
 //! ```
 //! | | what | client |
 //! |---|---|---|
-//! | `story` | every detail: messages, a proxy that is dead or late, FAILED, updates, policies | boto3 |
+//! | `story/main.py` | every detail: messages, a proxy that is dead or late, FAILED, updates, policies | boto3 |
+//! | `story/encryption_sdk.py` | messages for one key and for several, before and after a disconnect | AWS Encryption SDK |
+//! | `story/terraform.py` | the calls that Terraform's AWS provider makes | boto3 |
+//! | `terraform` | the same, by the provider itself, where it is installed | Terraform |
 //! | `scenario.json` | a store's life from its creation to its reconnection | all |
 //! | `model` | KMS's model: the constraints of every input, every paginator | raw HTTP, boto3 |
 //! | `pasted` | what the README and the demo tell users to paste | boto3, AWS CLI |
@@ -32,14 +35,18 @@ fn alone() -> MutexGuard<'static, ()> {
 
 #[test]
 fn boto3_sees_what_a_disconnect_breaks_and_what_goes_on_working() {
-    let Some(python) = found("boto3", backend::python_with(&["boto3"])) else {
-        return;
-    };
-    let _alone = alone();
-    let mut stage = Stage::start(&story::PACE);
-    if let Err(report) = story::tell(&mut stage, &python) {
-        panic!("{report}\n{}", stage.server_outputs());
-    }
+    tell("main.py", "boto3", &["boto3"]);
+}
+
+#[test]
+fn the_aws_encryption_sdk_sees_a_disconnect() {
+    let modules = ["aws_encryption_sdk", "aws_cryptographic_material_providers"];
+    tell("encryption_sdk.py", "the AWS Encryption SDK", &modules);
+}
+
+#[test]
+fn the_calls_of_terraforms_provider_find_what_it_made() {
+    tell("terraform.py", "boto3", &["boto3"]);
 }
 
 #[test]
@@ -69,6 +76,18 @@ fn the_javascript_sdk_goes_through_the_scenario() {
 #[test]
 fn the_rust_sdk_goes_through_the_scenario() {
     play(|stage| RustSdk::new(stage.endpoint_url()));
+}
+
+/// Has a script of `story/` tell its story, alone.
+fn tell(script: &str, name: &str, modules: &[&str]) {
+    let Some(python) = found(name, backend::python_with(modules)) else {
+        return;
+    };
+    let _alone = alone();
+    let mut stage = Stage::start(&story::PACE);
+    if let Err(report) = story::tell(&mut stage, &python, script) {
+        panic!("{report}\n{}", stage.server_outputs());
+    }
 }
 
 /// Takes a client through the scenario, alone.

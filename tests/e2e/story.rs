@@ -1,4 +1,4 @@
-//! Runs the story that `story/main.py` tells with boto3, and does for it what a client cannot.
+//! Runs the stories that the scripts in `story/` tell, and does for them what a client cannot.
 //!
 //! The script writes `> command` to its standard output and reads one line of JSON back; every other line is for the
 //! reader of the test's output.
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 use crate::stage::{Pace, Stage};
 
-/// Runs the story to its end; the error holds all that was said.
-pub(crate) fn tell(stage: &mut Stage, python: &Path) -> Result<(), String> {
+/// Runs a script of `story/` to its end; the error holds all that was said.
+pub(crate) fn tell(stage: &mut Stage, python: &Path, script: &str) -> Result<(), String> {
     let mut child = Command::new(python)
-        .arg(SCRIPT)
+        .arg(format!("tests/e2e/story/{script}"))
         .arg(stage.description().to_string())
         .current_dir(harness::workspace())
         .env("PYTHONUNBUFFERED", "1")
@@ -47,7 +47,7 @@ pub(crate) fn tell(stage: &mut Stage, python: &Path) -> Result<(), String> {
                 }
             },
             Err(RecvTimeoutError::Timeout) => {
-                return Err(format!("{said}{SCRIPT} still runs after {LIMIT:?}"));
+                return Err(format!("{said}{script} still runs after {LIMIT:?}"));
             }
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -56,7 +56,7 @@ pub(crate) fn tell(stage: &mut Stage, python: &Path) -> Result<(), String> {
     if status.success() {
         Ok(())
     } else {
-        Err(format!("{said}{SCRIPT} ended: {status}"))
+        Err(format!("{said}{script} ended: {status}"))
     }
 }
 
@@ -106,7 +106,6 @@ impl Drop for KilledOnDrop {
     }
 }
 
-const SCRIPT: &str = "tests/e2e/story/main.py";
 /// A client sees CONNECTING and DISCONNECTING with time to spare; the proxy has what KMS gives it.
 pub(crate) const PACE: Pace = Pace {
     transition: Duration::from_millis(600),
