@@ -11,14 +11,17 @@
 //! | `terraform` | the same, by the provider itself, where it is installed | Terraform |
 //! | `scenario.json` | a store's life from its creation to its reconnection | all |
 //! | `model` | KMS's model: the constraints of every input, every paginator | raw HTTP, boto3 |
+//! | `guide` | what `kms-sim/docs/clients.md` tells users to paste | all, and pytest |
 //! | `pasted` | what the README and the demo tell users to paste | boto3, AWS CLI |
 
 mod clients;
+mod guide;
 mod model;
 mod pasted;
 mod scenario;
 mod stage;
 mod story;
+mod terraform;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};

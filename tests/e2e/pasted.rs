@@ -8,6 +8,8 @@ use harness::process::{Process, run};
 use harness::programs::{DevProxy, Simulator};
 use harness::{backend, binaries, free_port, temp_dir, wait_for};
 
+use crate::guide::fenced_after;
+
 #[test]
 fn the_client_code_of_the_readme_runs() {
     let Some(clients) = Clients::find() else {
@@ -166,18 +168,6 @@ impl Clients {
             LIMIT,
         )
     }
-}
-
-/// The first fenced block after `heading`.
-fn fenced_after<'t>(text: &'t str, heading: &str) -> &'t str {
-    let block = text
-        .split_once(heading)
-        .and_then(|(_, after)| after.split("```").nth(1));
-    let block = block.unwrap_or_else(|| panic!("no fenced block after {heading:?}"));
-    block
-        .split_once('\n')
-        .expect("a fence with its language on the first line")
-        .1
 }
 
 fn unindented(lines: &str) -> String {

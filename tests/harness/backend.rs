@@ -21,6 +21,13 @@ pub fn missing(name: &str, reason: &str) {
     drop(std::io::stderr().write_all(line.as_bytes()));
 }
 
+/// Tells that `name`, which no package installs, cannot be tried here and why.
+pub fn optional(name: &str, reason: &str) {
+    let line = format!("NOT TESTED: {name}: {reason}\n");
+    // A closed standard error is no reason to fail.
+    drop(std::io::stderr().write_all(line.as_bytes()));
+}
+
 /// A Python that can import `modules`: `XKS_TEST_PYTHON`, else `python3`.
 ///
 /// # Errors

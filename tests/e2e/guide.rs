@@ -1,0 +1,195 @@
+//! The guide for clients, `kms-sim/docs/clients.md`: what can be run of it is run as it is printed there.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use harness::process::run;
+use harness::programs::Simulator;
+use harness::{backend, binaries, free_port, temp_dir};
+
+#[test]
+fn its_commands_and_its_profile_reach_kms_sim() {
+    let Some(clients) = Clients::find() else {
+        return;
+    };
+    let _alone = crate::alone();
+    let simulator = Simulator::start::<&str>(&[]);
+    let guide = guide();
+    let here = |heading: &str| {
+        fenced_after(&guide, heading).replace("127.0.0.1:4599", &simulator.address.to_string())
+    };
+    let folder = temp_dir();
+    let exports = here("# Clients");
+
+    let who = format!("{exports}{}", here("## Who calls"));
+    let (status, stdout, stderr) = clients.bash(folder.path(), &who);
+    assert!(status.success(), "{stdout}{stderr}");
+    let lines: Vec<&str> = stdout.lines().collect();
+    assert_eq!(lines[0], "arn:aws:iam::111122223333:root");
+    assert!(
+        lines[1].starts_with("arn:aws:kms:us-east-1:111122223333:key/"),
+        "{stdout}"
+    );
+
+    std::fs::create_dir(folder.path().join(".aws")).unwrap();
+    std::fs::write(folder.path().join(".aws/config"), here("## A profile")).unwrap();
+    let profile = "aws --profile kms-sim kms create-key --query KeyMetadata.KeyState --output text\n\
+                   aws --profile kms-sim sts get-caller-identity --query Account --output text";
+    let (status, stdout, stderr) = clients.bash(folder.path(), profile);
+    assert!(status.success(), "{stdout}{stderr}");
+    assert_eq!(stdout, "Enabled\n123456789012\n");
+}
+
+#[test]
+fn its_code_for_python_and_javascript_runs() {
+    let Some(clients) = Clients::find() else {
+        return;
+    };
+    let _alone = crate::alone();
+    let simulator = Simulator::start::<&str>(&[]);
+    let guide = guide();
+    let here = |heading: &str| {
+        fenced_after(&guide, heading).replace("127.0.0.1:4599", &simulator.address.to_string())
+    };
+    let mut python = Command::new(&clients.python);
+    python.args(["-c", &here("**Python**")]);
+    // What is imported by code of the command line is found from the working folder.
+    let mut node = Command::new("node");
+    node.args(["--input-type=module", "--eval", &here("**JavaScript**")])
+        .current_dir(&clients.modules);
+    for mut command in [python, node] {
+        let (status, stdout, stderr) = run(&mut command, LIMIT);
+        assert!(status.success(), "{stdout}{stderr}");
+        assert!(
+            stdout.trim_end().ends_with(" is disabled."),
+            "{stdout}{stderr}"
+        );
+    }
+}
+
+#[test]
+fn its_pytest_fixtures_work() {
+    let Some(clients) = Clients::find() else {
+        return;
+    };
+    let _alone = crate::alone();
+    let guide = guide();
+    let folder = temp_dir();
+    for file in ["conftest.py", "test_store.py"] {
+        let code = fenced_after(&guide, &format!("<!-- {file} -->"));
+        std::fs::write(folder.path().join(file), code).unwrap();
+    }
+    let tests = "python -m pytest -q -p no:cacheprovider .";
+    let (status, stdout, stderr) = clients.bash(folder.path(), tests);
+    assert!(status.success(), "{stdout}{stderr}");
+    assert!(stdout.contains("1 passed"), "{stdout}");
+}
+
+#[test]
+fn its_recipe_for_continuous_integration_works() {
+    let Some(clients) = Clients::find() else {
+        return;
+    };
+    let _alone = crate::alone();
+    let guide = guide();
+    let folder = temp_dir();
+    let recipe = fenced_after(&guide, "## Continuous integration");
+    let address = format!("127.0.0.1:{}", free_port());
+    let recipe = recipe.replace("127.0.0.1:4599", &address);
+    std::fs::write(folder.path().join("recipe.yaml"), recipe).unwrap();
+    // The CLI has a YAML parser. The step that installs is what the tests did before they began; the simulator that is
+    // started in the background ends with the shell.
+    let script = "import yaml, shlex
+job = yaml.safe_load(open('recipe.yaml'))['jobs']['test']
+print('trap \"kill %1\" EXIT')
+for name, value in job['env'].items():
+    print(f'export {name}={shlex.quote(value)}')
+for step in job['steps']:
+    if step.get('name') in ('start', 'test'):
+        print(step['run'])
+";
+    let (status, steps, stderr) = run(
+        Command::new(&clients.python)
+            .args(["-c", script])
+            .current_dir(folder.path()),
+        LIMIT,
+    );
+    assert!(status.success(), "{stderr}");
+    let (status, stdout, stderr) = clients.bash(folder.path(), &steps);
+    assert!(status.success(), "{steps}{stdout}{stderr}");
+    assert!(
+        stdout.contains("arn:aws:iam::123456789012:user/any"),
+        "{stdout}"
+    );
+    assert!(stdout.contains("\"KeyState\": \"Enabled\""), "{stdout}");
+    let log = std::fs::read_to_string(folder.path().join("kms-sim.log")).unwrap();
+    assert!(log.contains("\"operation\":\"CreateKey\""), "{log}");
+}
+
+/// The whole guide.
+pub(crate) fn guide() -> String {
+    std::fs::read_to_string(harness::workspace().join("kms-sim/docs/clients.md")).unwrap()
+}
+
+/// The first fenced block after `heading`.
+pub(crate) fn fenced_after<'t>(text: &'t str, heading: &str) -> &'t str {
+    let block = text
+        .split_once(heading)
+        .and_then(|(_, after)| after.split("```").nth(1));
+    let block = block.unwrap_or_else(|| panic!("no fenced block after {heading:?}"));
+    block
+        .split_once('\n')
+        .expect("a fence with its language on the first line")
+        .1
+}
+
+/// The programs that the guide is for.
+struct Clients {
+    python: PathBuf,
+    aws: PathBuf,
+    modules: PathBuf,
+}
+
+impl Clients {
+    fn find() -> Option<Self> {
+        let found = || {
+            Ok(Self {
+                python: backend::python_with(&["boto3", "pytest"])?,
+                aws: backend::aws_cli()?,
+                modules: backend::node_modules()?,
+            })
+        };
+        found()
+            .map_err(|reason: String| backend::missing("the guide for clients", &reason))
+            .ok()
+    }
+
+    /// Runs a script in bash, with this folder as its home and all programs of the guide on its path.
+    fn bash(&self, home: &Path, script: &str) -> (ExitStatus, String, String) {
+        let folders = [
+            self.python.parent(),
+            self.aws.parent(),
+            binaries::kms_sim().parent(),
+            binaries::xks_proxy().parent(),
+        ]
+        .map(|folder| folder.unwrap_or(Path::new(".")).to_owned());
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = folders.into_iter().chain(std::env::split_paths(&path));
+        run(
+            Command::new("bash")
+                .args(["-e", "-c", script])
+                .current_dir(home)
+                .env("PATH", std::env::join_paths(path).unwrap())
+                .env("HOME", home)
+                .env("PYTHONDONTWRITEBYTECODE", "1")
+                .env_remove("AWS_CONFIG_FILE")
+                .env_remove("AWS_SHARED_CREDENTIALS_FILE")
+                .env_remove("AWS_PROFILE"),
+            LIMIT,
+        )
+    }
+}
+
+/// For one script.
+const LIMIT: Duration = Duration::from_secs(90);
