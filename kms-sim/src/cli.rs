@@ -106,6 +106,11 @@ struct ServeArgs {
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 
+    /// A file to which every event is appended, as a line of JSON like CloudTrail's; kms-sim/docs/observation.md explains
+    /// them. A file that cannot keep up, or a full disk, delays no request.
+    #[arg(long, value_name = "FILE")]
+    events: Option<PathBuf>,
+
     /// The keys, stores and clusters to start with, with fixed ids; kms-sim/docs/seed.example.toml explains the file. Stores
     /// that it wants connected are connected before requests are served. Not used if --data-dir has a state already.
     #[arg(long, value_name = "FILE")]
@@ -211,6 +216,7 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
             .transpose()?,
         control_hosts: arguments.control_host,
         data_dir: arguments.data_dir,
+        events: arguments.events,
         seed,
         ..Config::default()
     };

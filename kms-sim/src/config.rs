@@ -35,6 +35,8 @@ pub struct Config {
     pub seed: Option<Seed>,
     /// Where the state is kept; in memory alone without it.
     pub data_dir: Option<PathBuf>,
+    /// A file that gets every event, as a line of JSON.
+    pub events: Option<PathBuf>,
     /// The simulator's time.
     pub clock: Clock,
     /// The clusters that CloudHSM key stores can have; a clone of this makes and breaks them.
@@ -60,6 +62,7 @@ impl Default for Config {
             health_interval: Duration::from_secs(180),
             seed: None,
             data_dir: None,
+            events: None,
             clock: Clock::default(),
             cloud_hsm: CloudHsm::default(),
             vpc_endpoint_services: VpcEndpointServices::default(),

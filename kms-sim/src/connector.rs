@@ -123,6 +123,7 @@ impl Connector {
             }
         };
         store.attempt_is(transition.work.abort_handle());
+        region.connection_state(store.id().as_str(), ConnectionState::Connecting, None);
         transition
     }
 
@@ -167,6 +168,7 @@ impl Connector {
         id: &CustomKeyStoreId,
         remains: Remains,
     ) -> Transition {
+        region.connection_state(id.as_str(), ConnectionState::Disconnecting, None);
         let (region, store) = (Arc::downgrade(region), id.clone());
         let transitions = self.transitions.clone();
         let start = Instant::now();
@@ -188,6 +190,7 @@ impl Connector {
             };
             if let Some(store) = region.lock().stores.find_mut(id) {
                 store.drained();
+                region.connection_state(id, ConnectionState::Disconnected, None);
             }
             tracing::info!(
                 custom_key_store_id = id,
@@ -346,13 +349,18 @@ impl Attempting {
         let custom_key_store_id = self.id.as_str();
         match (store.connection_state(), store.connection_error_code()) {
             (ConnectionState::Connected, _) => {
+                region.connection_state(custom_key_store_id, ConnectionState::Connected, None);
                 tracing::info!(custom_key_store_id, "the custom key store is CONNECTED");
             }
-            (ConnectionState::Failed, Some(code)) => tracing::warn!(
-                custom_key_store_id,
-                code = code.as_str(),
-                "cannot connect the custom key store"
-            ),
+            (ConnectionState::Failed, Some(code)) => {
+                let state = ConnectionState::Failed;
+                region.connection_state(custom_key_store_id, state, Some(code));
+                tracing::warn!(
+                    custom_key_store_id,
+                    code = code.as_str(),
+                    "cannot connect the custom key store"
+                );
+            }
             _ => {}
         }
     }

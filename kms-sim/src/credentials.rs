@@ -63,6 +63,13 @@ pub(crate) fn presigned(query: &str) -> Option<String> {
     ))
 }
 
+/// The access key id of an `Authorization` header, if it has one.
+pub(crate) fn access_key_id(authorization: &str) -> Option<&str> {
+    let (algorithm, parameters) = authorization.split_once(' ')?;
+    let parameters = algorithm.starts_with("AWS4-").then_some(parameters)?;
+    Some(Credential::parse(parameters).ok()?.access_key_id)
+}
+
 /// The partition that a Region belongs to.
 pub(crate) fn partition(region: &str) -> &'static str {
     if region.starts_with("cn-") {

@@ -1,6 +1,7 @@
 //! awsJson 1.1 over HTTP: one request in, one response and one log line out. STS's query protocol has the same door.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,9 +18,14 @@ use crate::api::KmsError;
 use crate::control::same_origin;
 use crate::credentials;
 use crate::dispatch::{Body, dispatch};
+use crate::events::{Origin, record_call, request_parameters};
 use crate::operation::Operation;
 use crate::simulator::{Caller, Simulator};
 use crate::sts;
+
+/// Who is at the other end of a connection; an extension of its requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PeerAddress(pub(crate) SocketAddr);
 
 /// Answers one HTTP request.
 pub(crate) async fn answer(
@@ -76,6 +82,7 @@ async fn operation(simulator: &Simulator, request: Request<Incoming>) -> Respons
     let request_id = Uuid::new_v4().to_string();
     let operation = operation_of(&request);
     let caller = caller(simulator, &request, &request_id);
+    let origin = origin(simulator, &request);
     let (caller, outcome) = match caller {
         Err(error) => (None, Err(error)),
         Ok(caller) => {
@@ -96,6 +103,10 @@ async fn operation(simulator: &Simulator, request: Request<Incoming>) -> Respons
         start,
         &request_id,
     );
+    if let (Ok(operation), Some(caller)) = (&operation, &caller) {
+        let outcome = outcome.as_ref().map(|body| &***body);
+        record_call(simulator.events(), *operation, caller, &origin, outcome);
+    }
     let response = match outcome {
         Ok(body) => response(StatusCode::OK, AMZ_JSON, Full::new(Bytes::from_owner(body))),
         Err(error) => {
@@ -141,6 +152,19 @@ async fn query(simulator: &Simulator, request: Request<Incoming>) -> Response<Fu
     with_id(response(status, "text/xml", Full::from(body)), request_id)
 }
 
+/// Where a request comes from, for its event.
+fn origin(simulator: &Simulator, request: &Request<Incoming>) -> Origin {
+    let presigned = request.uri().query().and_then(credentials::presigned);
+    let authorization = header(request, &AUTHORIZATION).or(presigned.as_deref());
+    let peer = request.extensions().get::<PeerAddress>();
+    Origin::new(
+        request.headers(),
+        peer.map(|PeerAddress(address)| *address),
+        authorization.and_then(credentials::access_key_id),
+        simulator.clock().now(),
+    )
+}
+
 /// Who calls, by the `Authorization` header or the query string.
 fn caller(
     simulator: &Simulator,
@@ -159,6 +183,9 @@ async fn run(
     body: Incoming,
 ) -> Result<Body, KmsError> {
     let body = read_in_time(body).await?;
+    caller
+        .subjects()
+        .requested(request_parameters(operation, &body));
     let outcome = dispatch(simulator, caller, operation, &body).await;
     let journal = simulator.journal();
     let change = match operation.only_uses_keys() {

@@ -37,6 +37,16 @@ struct StoreKeys {
     external_keys: BTreeSet<ExternalKeyId>,
 }
 
+/// What has happened to keys by itself.
+#[derive(Default)]
+#[must_use]
+pub(crate) struct Due {
+    /// Keys that are no more; their material may be elsewhere.
+    pub(crate) deleted: Vec<Key>,
+    /// The ARNs of keys that have new material.
+    pub(crate) rotated: Vec<Arc<str>>,
+}
+
 impl Keys {
     /// From now on changes are named.
     pub(crate) fn keep(&mut self, journal: &Journal) {
@@ -166,10 +176,9 @@ impl Keys {
         }
     }
 
-    /// Deletes and rotates what fell due; gives back the deleted keys, whose material may be elsewhere.
-    #[must_use]
-    pub(crate) fn run_due(&mut self, now: SystemTime) -> Vec<Key> {
-        let mut deleted = Vec::new();
+    /// Deletes and rotates what fell due.
+    pub(crate) fn run_due(&mut self, now: SystemTime) -> Due {
+        let mut due = Due::default();
         while self.agenda.first().is_some_and(|(date, _)| *date <= now)
             && let Some((_, id)) = self.agenda.pop_first()
         {
@@ -178,7 +187,7 @@ impl Keys {
             };
             match key.admin_state {
                 AdminState::PendingDeletion(date) if date <= now => {
-                    deleted.extend(self.remove(&id));
+                    due.deleted.extend(self.remove(&id));
                     continue;
                 }
                 AdminState::Enabled if key.next_event().is_some_and(|next| next <= now) => {
@@ -193,12 +202,13 @@ impl Keys {
                         self.agenda.insert((now, id));
                         break;
                     }
+                    due.rotated.push(Arc::clone(key.arn()));
                 }
                 AdminState::Enabled | AdminState::PendingDeletion(_) | AdminState::Disabled => {}
             }
             self.reschedule(&id);
         }
-        deleted
+        due
     }
 
     /// For the writer: the ids of what is to be saved now.

@@ -21,6 +21,7 @@ mod custom_key_store;
 mod defect;
 mod dispatch;
 mod encryption_context;
+mod events;
 mod fault;
 mod grant;
 mod http;

@@ -54,6 +54,30 @@ impl Operation {
     }
 }
 
+impl Operation {
+    /// Whether it is a cryptographic operation: it uses the material of a key, or random bytes of a cluster.
+    pub(crate) const fn is_cryptographic(self) -> bool {
+        matches!(
+            self,
+            Self::Decapsulate
+                | Self::Decrypt
+                | Self::DeriveSharedSecret
+                | Self::Encapsulate
+                | Self::Encrypt
+                | Self::GenerateDataKey
+                | Self::GenerateDataKeyPair
+                | Self::GenerateDataKeyPairWithoutPlaintext
+                | Self::GenerateDataKeyWithoutPlaintext
+                | Self::GenerateMac
+                | Self::GenerateRandom
+                | Self::ReEncrypt
+                | Self::Sign
+                | Self::Verify
+                | Self::VerifyMac
+        )
+    }
+}
+
 operations! {
     CancelKeyDeletion,
     ConnectCustomKeyStore,

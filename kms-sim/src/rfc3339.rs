@@ -6,6 +6,14 @@ use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
+/// `2026-08-30T12:00:00Z`, as CloudTrail has it.
+pub(crate) fn seconds(time: SystemTime) -> String {
+    format(
+        time,
+        format_description!("[year]-[month]-[day]T[hour]:[minute]:[second]Z"),
+    )
+}
+
 /// `2026-08-30T12:00:00.250Z`
 pub(crate) fn milliseconds(time: SystemTime) -> String {
     format(
@@ -28,6 +36,7 @@ mod tests {
     #[test]
     fn times_are_in_utc() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_669_249_618_007);
+        assert_eq!(seconds(time), "2022-11-24T00:26:58Z");
         assert_eq!(milliseconds(time), "2022-11-24T00:26:58.007Z");
     }
 }

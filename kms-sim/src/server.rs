@@ -23,7 +23,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::{Config, ServerTls};
 use crate::control;
-use crate::http::answer;
+use crate::http::{PeerAddress, answer};
 use crate::persistence::Persistence;
 use crate::simulator::Simulator;
 
@@ -83,6 +83,13 @@ impl Server {
             Some(folder) => Some(Persistence::open(folder, &simulator).await?),
             None => None,
         };
+        if let Some(file) = &simulator.config().events {
+            let opened = simulator.events().write_to(file);
+            opened.map_err(|error| {
+                let file = file.display();
+                io::Error::new(error.kind(), format!("--events {file}: {error}"))
+            })?;
+        }
         let is_new = opened.as_ref().is_none_or(|(_, is_new)| *is_new);
         match seed {
             Some(seed) if is_new => {
@@ -113,6 +120,8 @@ impl Server {
         shutdown: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let Listeners { api, control } = listeners.into();
+        let events = self.simulator.events().clone();
+        let followed = events.clone();
         let (simulator, controlled) = (Arc::clone(&self.simulator), self.simulator);
         let answer_api = move |request| answer(Arc::clone(&simulator), request);
         let answer_control = move |request| control::answer(Arc::clone(&controlled), request);
@@ -129,6 +138,7 @@ impl Server {
                 // Saving has failed.
                 _ = ended.changed() => {}
             }
+            followed.end_waiting();
             stop.send_replace(());
         };
         let (end_saving, saving_ends) = oneshot::channel();
@@ -148,6 +158,8 @@ impl Server {
             saved
         };
         let ((), saved) = tokio::join!(serve, save);
+        // Its panic would be a defect that the thread's own output shows.
+        drop(tokio::task::spawn_blocking(move || events.flush()).await);
         Ok(saved?)
     }
 }
@@ -168,8 +180,13 @@ async fn accept<A, F>(
         tokio::select! {
             _ = stopped.changed() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(stream, tls.clone(), answer.clone(), stop.clone()));
+                Ok((stream, peer)) => {
+                    let answer = answer.clone();
+                    let answer = move |mut request: Request<Incoming>| {
+                        request.extensions_mut().insert(PeerAddress(peer));
+                        answer(request)
+                    };
+                    connections.spawn(connection(stream, tls.clone(), answer, stop.clone()));
                 }
                 // Out of descriptors, or the peer is gone already: neither ends the server.
                 Err(error) => {

@@ -9,17 +9,20 @@ use crate::api::KmsError;
 use crate::clock::Clock;
 use crate::cloudhsm::{CloudHsm, ClusterId, HsmFailure};
 use crate::config::Config;
+use crate::connection::{ConnectionErrorCode, ConnectionState};
 use crate::connector::Connector;
 use crate::consistency::Consistency;
 use crate::custom_key_store::{CustomKeyStore, CustomKeyStoreId, CustomKeyStores};
+use crate::events::{EventLog, Subjects};
 use crate::journal::{Journal, Serial};
-use crate::key::{Key, Origin};
+use crate::key::{AdminState, Key, Origin};
 use crate::key_state::permit;
 use crate::keys::Keys;
 use crate::operation::Operation;
 use crate::past::Past;
 use crate::proxy_endpoints::ProxyEndpoints;
 use crate::quota::{Quotas, Rates};
+use crate::rotation::RotationType;
 use crate::visibility::Home;
 use crate::vpc_endpoint_service::VpcEndpointServices;
 
@@ -36,13 +39,15 @@ pub(crate) struct Caller {
     pub(crate) request_id: String,
     /// What the request was about, for the log: a key ARN or the id of a custom key store.
     subject: OnceLock<String>,
+    /// What the request was about, for its event.
+    subjects: Subjects,
     /// The last change of what the request has looked at.
     depends_on: Mutex<Serial>,
 }
 
 impl Caller {
     /// A caller of which nothing is logged yet.
-    pub(crate) const fn new(
+    pub(crate) fn new(
         account: String,
         region: String,
         principal_arn: String,
@@ -54,6 +59,7 @@ impl Caller {
             principal_arn,
             request_id,
             subject: OnceLock::new(),
+            subjects: Subjects::default(),
             depends_on: Mutex::new(Serial::BEFORE_ALL),
         }
     }
@@ -81,6 +87,11 @@ impl Caller {
         self.subject.get_or_init(|| subject.to_owned());
     }
 
+    /// What the request was about, for its event.
+    pub(crate) const fn subjects(&self) -> &Subjects {
+        &self.subjects
+    }
+
     /// What the request was about, as far as it is known.
     pub(crate) fn subject(&self) -> Option<&str> {
         self.subject.get().map(String::as_str)
@@ -96,6 +107,7 @@ pub(crate) struct Simulator {
     quotas: Quotas,
     consistency: Consistency,
     journal: Journal,
+    events: EventLog,
     regions: DashMap<Home, Arc<Region>>,
 }
 
@@ -121,15 +133,17 @@ impl Simulator {
             endpoints: ProxyEndpoints::default(),
             quotas: Quotas::default(),
             consistency: Consistency::default(),
+            events: EventLog::default(),
             regions: DashMap::new(),
         })
     }
 
     /// The caller's account and Region, made at its first call.
     pub(crate) fn region(&self, caller: &Caller) -> Arc<Region> {
-        let entry = self.regions.entry(Home::of(caller));
-        let region =
-            entry.or_insert_with(|| self.new_region(CustomKeyStores::default(), Keys::default()));
+        let home = Home::of(caller);
+        let entry = self.regions.entry(home.clone());
+        let region = entry
+            .or_insert_with(|| self.new_region(home, CustomKeyStores::default(), Keys::default()));
         Arc::clone(&region)
     }
 
@@ -140,16 +154,18 @@ impl Simulator {
         stores: CustomKeyStores,
         keys: Keys,
     ) -> Arc<Region> {
-        let region = self.new_region(stores, keys);
+        let region = self.new_region(home.clone(), stores, keys);
         self.regions.insert(home, Arc::clone(&region));
         region
     }
 
-    fn new_region(&self, mut stores: CustomKeyStores, mut keys: Keys) -> Arc<Region> {
+    fn new_region(&self, home: Home, mut stores: CustomKeyStores, mut keys: Keys) -> Arc<Region> {
         stores.keep(self.journal.clone());
         keys.keep(&self.journal);
         Arc::new(Region {
+            home,
             clock: self.clock.clone(),
+            events: self.events.clone(),
             state: Mutex::new(RegionState {
                 stores,
                 keys,
@@ -181,12 +197,18 @@ impl Simulator {
         }
         self.config.cloud_hsm.reset();
         self.config.vpc_endpoint_services.reset();
+        self.events.clear();
         self.journal.everything_changed();
     }
 
     /// How many accounts and Regions were ever called.
     pub(crate) fn count_regions(&self) -> usize {
         self.regions.len()
+    }
+
+    /// What was called and what has happened.
+    pub(crate) const fn events(&self) -> &EventLog {
+        &self.events
     }
 
     /// The order of all changes.
@@ -254,7 +276,9 @@ impl Simulator {
 
 /// One account and Region.
 pub(crate) struct Region {
+    home: Home,
     clock: Clock,
+    events: EventLog,
     state: Mutex<RegionState>,
 }
 
@@ -264,10 +288,37 @@ impl Region {
         let mut state = self.lock_as_it_is();
         let now = self.clock.now();
         state.past.run(now);
-        for key in state.keys.run_due(now) {
-            state.delete_material(&key);
+        let due = state.keys.run_due(now);
+        for key in &due.deleted {
+            state.delete_material(key);
+            let when = match key.admin_state {
+                AdminState::PendingDeletion(date) => date,
+                AdminState::Enabled | AdminState::Disabled => now,
+            };
+            self.events.key_deleted(key.arn(), when);
+        }
+        for arn in &due.rotated {
+            self.events.key_rotated(arn, RotationType::Automatic, now);
         }
         state
+    }
+
+    /// Tells the event log that a store has come into another state.
+    pub(crate) fn connection_state(
+        &self,
+        store: &str,
+        state: ConnectionState,
+        code: Option<ConnectionErrorCode>,
+    ) {
+        let state = (state, code);
+        self.events
+            .connection_state(&self.home, store, state, self.now());
+    }
+
+    /// Tells the event log that a key got new material because someone wanted it.
+    pub(crate) fn rotated_on_demand(&self, key_arn: &str) {
+        let kind = RotationType::OnDemand;
+        self.events.key_rotated(key_arn, kind, self.now());
     }
 
     /// Locks the state, whatever falls due.
@@ -306,6 +357,7 @@ impl RegionState {
     ) -> Result<&Key, KmsError> {
         let key = self.keys.resolve(operation, caller, key_id, &self.past)?;
         caller.is_about(key.arn());
+        caller.subjects().key(key);
         caller.depends_on(key.changed());
         let store = key
             .origin()

@@ -80,6 +80,7 @@ impl RegionState {
         if let Some(key_id) = key_id {
             let key = self.keys.resolve(operation, caller, key_id, &self.past)?;
             if **key.arn() != *blob.key_arn {
+                caller.subjects().key(key);
                 return Err(KmsError::new(
                     "IncorrectKeyException",
                     INCORRECT_KEY_MESSAGE,

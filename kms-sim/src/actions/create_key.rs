@@ -150,6 +150,7 @@ pub(crate) async fn create(
             .generate_key(&id)?,
     }
     caller.is_about(key.arn());
+    caller.subjects().key(&key);
     let key_metadata = KeyMetadata::new(&key, &state, caller);
     state.keys.insert(key)?;
     Ok(KeyMetadataOutput { key_metadata })

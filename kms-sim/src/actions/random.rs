@@ -80,6 +80,7 @@ fn fill_random_of_cluster(
     let region = simulator.region(caller);
     let state = region.lock();
     let store = state.stores.expect(id)?;
+    caller.subjects().random_of(store.id());
     admit(simulator, caller, Some((id, store.kind())))?;
     match (store.kind(), store.hsm_link()) {
         (CustomKeyStoreType::ExternalKeyStore, _) => Err(KmsError::unsupported(format!(

@@ -107,7 +107,9 @@ pub(crate) async fn on_demand(
     let mut state = region.lock();
     let key = state.key_mut(Operation::RotateKeyOnDemand, caller, &input.key_id)?;
     let key_id = Arc::clone(key.id());
+    let arn = Arc::clone(key.arn());
     material_mut(key)?.rotate_on_demand(region.now())?;
+    region.rotated_on_demand(&arn);
     Ok(RotateKeyOnDemandOutput { key_id })
 }
 

@@ -7,6 +7,7 @@ mod cloudhsm;
 mod consistency;
 mod duration;
 mod error;
+mod events;
 mod guard;
 mod link;
 mod metrics;
@@ -32,6 +33,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 pub(crate) use error::ControlError;
+use events::Form;
 pub(crate) use guard::same_origin;
 
 use crate::simulator::Simulator;
@@ -70,7 +72,11 @@ pub(crate) async fn answer(
         };
         let body = read(body, &head.headers, limit).await?;
         let request = ControlRequest::new(&head.method, rest, head.uri.query(), &body)?;
-        let answer = route(&simulator, resource, &request).await;
+        let answer = match resource {
+            Some("events") => events::answer(&simulator, &request, Form::Json).await,
+            Some("events.jsonl") => events::answer(&simulator, &request, Form::Lines).await,
+            resource => route(&simulator, resource, &request).await.map(Reply::Json),
+        };
         let journal = simulator.journal();
         let saved = journal.durable(journal.latest()).await;
         saved.map_err(|_| {
@@ -78,7 +84,7 @@ pub(crate) async fn answer(
                 "The state cannot be saved in the data folder; the log says why.",
             )
         })?;
-        answer.map(Reply::Json)
+        answer
     }
     .await;
     if head.method != http::Method::GET {
@@ -215,6 +221,8 @@ const RESOURCES: &[&str] = &[
     "/control/v1/cloudhsm/backups",
     "/control/v1/cloudhsm/clusters",
     "/control/v1/consistency",
+    "/control/v1/events",
+    "/control/v1/events.jsonl",
     "/control/v1/link",
     "/control/v1/metrics",
     "/control/v1/quota",

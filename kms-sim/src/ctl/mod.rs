@@ -4,6 +4,7 @@ mod client;
 mod clock;
 mod cloudhsm;
 mod consistency;
+mod events;
 mod link;
 mod metrics;
 mod quota;
@@ -66,6 +67,9 @@ enum Command {
     /// The last requests to the proxies of external key stores, the latest first.
     #[command(after_help = requests::EXAMPLES)]
     Requests(requests::RequestsArgs),
+    /// What was called, and what has happened by itself, as CloudTrail records it.
+    #[command(after_help = events::EXAMPLES)]
+    Events(events::EventsArgs),
     /// Keeps stores in CONNECTING or DISCONNECTING, or lets an attempt to connect fail.
     #[command(after_help = transition::EXAMPLES)]
     Transition(transition::TransitionArgs),
@@ -102,6 +106,7 @@ impl Command {
             Self::Stores => Call::get("/stores"),
             Self::Metrics => Call::get("/metrics"),
             Self::Requests(arguments) => arguments.call(),
+            Self::Events(arguments) => arguments.call(None),
             Self::Transition(arguments) => arguments.call(),
             Self::Quota(arguments) => arguments.call(),
             Self::Snapshot(arguments) => arguments.call(),
@@ -113,15 +118,18 @@ impl Command {
 
 /// Asks the simulator and prints its answer.
 pub(crate) fn run(arguments: CtlArgs) -> Result<(), Box<dyn Error>> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    if let Command::Events(events) = arguments.command {
+        return runtime.block_on(events.run(&arguments.control, arguments.json));
+    }
     let snapshot = match &arguments.command {
         Command::Snapshot(snapshot) => Some(snapshot.clone()),
         _ => None,
     };
     let render = arguments.command.renderer();
     let call = arguments.command.call()?;
-    let runtime = runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
     let answer = runtime.block_on(client::send(&arguments.control, call))?;
     if let Some(snapshot) = snapshot {
         return Ok(snapshot.write(&answer)?);

@@ -9,6 +9,7 @@ mod clock;
 mod cloudhsm;
 mod consistency;
 mod ctl;
+mod events;
 mod failures;
 mod guard;
 mod link;

@@ -83,6 +83,7 @@ pub(crate) async fn connect_store(
     let transition = {
         let mut state = region.lock();
         let store = state.stores.expect_mut(id)?;
+        caller.subjects().store(store);
         if let (ConnectionState::Disconnected, Some(cluster)) =
             (store.connection_state(), store.cluster_id())
         {
@@ -124,6 +125,7 @@ pub(crate) async fn disconnect_store(
     let transition = {
         let mut state = region.lock();
         let store = state.stores.expect_mut(id)?;
+        caller.subjects().store(store);
         let before = (store.connection_state(), store.connection_error_code());
         let remains = store.disconnect()?;
         let id = store.id().clone();
@@ -144,6 +146,7 @@ pub(crate) async fn delete(
     let region = simulator.region(caller);
     let mut state = region.lock();
     let store = state.stores.expect(&input.id)?;
+    caller.subjects().store(store);
     store.permit_delete()?;
     if state.has_keys_in(store.id()) {
         return Err(KmsError::new(

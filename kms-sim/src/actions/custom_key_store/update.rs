@@ -194,6 +194,7 @@ pub(crate) async fn update(
         let (plan, revision, observation) = {
             let state = region.lock();
             let store = state.stores.expect(&input.id)?;
+            caller.subjects().store(store);
             let plan = input.plan(store, caller)?;
             store.permit_update(plan.change())?;
             if let Some(name) = &input.name {
