@@ -65,7 +65,7 @@ impl Quotas {
         let store = store
             .filter(|(_, kind)| counts_for_store(operation, *kind))
             .map(|(id, _)| id);
-        let of_account = is_cryptographic(operation);
+        let of_account = operation.is_cryptographic();
         if store.is_none() && !of_account {
             return Ok(());
         }
@@ -143,23 +143,11 @@ impl Bucket {
 
 const fn counts_for_store(operation: Operation, kind: CustomKeyStoreType) -> bool {
     match kind {
-        CustomKeyStoreType::AwsCloudHsm => is_cryptographic(operation),
+        CustomKeyStoreType::AwsCloudHsm => operation.is_cryptographic(),
         CustomKeyStoreType::ExternalKeyStore => {
-            is_cryptographic(operation) || matches!(operation, Operation::DescribeKey)
+            operation.is_cryptographic() || matches!(operation, Operation::DescribeKey)
         }
     }
-}
-
-const fn is_cryptographic(operation: Operation) -> bool {
-    matches!(
-        operation,
-        Operation::Decrypt
-            | Operation::Encrypt
-            | Operation::GenerateDataKey
-            | Operation::GenerateDataKeyWithoutPlaintext
-            | Operation::GenerateRandom
-            | Operation::ReEncrypt
-    )
 }
 
 /// Requests per second of a store, until AWS raises it.
