@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ use crate::config::{Config, HealthConfig, KeyManagerConfig, KeyStoreConfig};
 use crate::health::{Monitored, ProxyIdentity};
 use crate::key_manager::KeyManager;
 use crate::key_manager::embedded::{self, Embedded, ListedKeys, StoreError};
+#[cfg(feature = "pkcs11")]
+use crate::key_manager::pkcs11::{self, Pkcs11KeyManager};
 use crate::key_store::{ExternalKeyStore, KeyStores};
 use crate::runtime::Snapshot;
 use crate::tls::{TlsError, server_config};
@@ -26,8 +29,56 @@ pub struct KeyManagers(BTreeMap<String, Open>);
 #[derive(Clone)]
 struct Open {
     config: KeyManagerConfig,
-    embedded: Arc<Embedded>,
+    opened: Opened,
     monitored: Arc<Monitored>,
+}
+
+/// A key manager as it was opened.
+#[derive(Clone)]
+pub(crate) enum Opened {
+    /// It keeps credentials, too, and administrators change it through this process.
+    Embedded(Arc<Embedded>),
+    /// Its keys are made and changed elsewhere.
+    #[cfg_attr(
+        not(feature = "pkcs11"),
+        expect(dead_code, reason = "each kind but the embedded one is a feature")
+    )]
+    Other(Arc<dyn KeyManager>),
+}
+
+impl Opened {
+    /// Opens a key manager: the one place that knows all kinds.
+    ///
+    /// # Errors
+    /// For what only people can repair. One that others serve is opened without asking whether they do.
+    pub(crate) fn open(config: &KeyManagerConfig) -> Result<Self, OpenError> {
+        match config {
+            KeyManagerConfig::Embedded { data_dir, root_key } => {
+                let embedded = Embedded::open(data_dir, root_key.clone())?;
+                Ok(Self::Embedded(Arc::new(embedded)))
+            }
+            #[cfg(feature = "pkcs11")]
+            KeyManagerConfig::Pkcs11(settings) => {
+                let pkcs11 = Pkcs11KeyManager::open((**settings).clone())?;
+                Ok(Self::Other(Arc::new(pkcs11)))
+            }
+        }
+    }
+
+    /// As the seam sees it.
+    pub(crate) fn key_manager(&self) -> Arc<dyn KeyManager> {
+        match self {
+            Self::Embedded(embedded) => Arc::<Embedded>::clone(embedded),
+            Self::Other(other) => Arc::clone(other),
+        }
+    }
+
+    fn embedded(&self) -> Option<&Arc<Embedded>> {
+        match self {
+            Self::Embedded(embedded) => Some(embedded),
+            Self::Other(_) => None,
+        }
+    }
 }
 
 impl KeyManagers {
@@ -38,20 +89,18 @@ impl KeyManagers {
     pub fn with(&self, config: &Config) -> Result<Self, AssembleError> {
         let mut open = BTreeMap::new();
         for (name, wanted) in &config.key_managers {
-            let embedded = match self.0.values().find(|open| open.config == *wanted) {
-                Some(open) => Arc::clone(&open.embedded),
-                None => open_embedded(name, wanted)?,
+            let opened = match self.0.values().find(|open| open.config == *wanted) {
+                Some(open) => open.opened.clone(),
+                None => open_patiently(name, wanted)?,
             };
             let old = self.0.get(name).filter(|open| {
-                Arc::ptr_eq(&open.embedded, &embedded)
-                    && open.monitored.slow_after() == config.health.slow_after
+                open.config == *wanted && open.monitored.slow_after() == config.health.slow_after
             });
             let monitored = match old {
                 Some(old) => Arc::clone(&old.monitored),
                 None => {
-                    let key_manager: Arc<dyn KeyManager> = Arc::<Embedded>::clone(&embedded);
                     let slow_after = config.health.slow_after;
-                    Arc::new(Monitored::new(name, key_manager, slow_after))
+                    Arc::new(Monitored::new(name, opened.key_manager(), slow_after))
                 }
             };
             let config = wanted.clone();
@@ -59,7 +108,7 @@ impl KeyManagers {
                 name.clone(),
                 Open {
                     config,
-                    embedded,
+                    opened,
                     monitored,
                 },
             );
@@ -67,9 +116,12 @@ impl KeyManagers {
         Ok(Self(open))
     }
 
-    /// The embedded key managers, with their configuration.
-    pub fn embedded(&self) -> impl Iterator<Item = (&KeyManagerConfig, &Arc<Embedded>)> {
-        self.0.values().map(|open| (&open.config, &open.embedded))
+    /// The embedded key managers, with their data folders.
+    pub fn embedded(&self) -> impl Iterator<Item = (&PathBuf, &Arc<Embedded>)> {
+        self.0.values().filter_map(|open| {
+            let (data_dir, _) = open.config.embedded()?;
+            Some((data_dir, open.opened.embedded()?))
+        })
     }
 
     /// Puts a configuration and these key managers together.
@@ -96,7 +148,14 @@ impl KeyManagers {
 
     fn key_store(&self, store: &KeyStoreConfig) -> Result<ExternalKeyStore, AssembleError> {
         let open = self.open(&store.key_manager)?;
-        let source = Arc::new(StoredCredentials(open.embedded.credentials()));
+        let source = match &store.credential_store {
+            None => None,
+            Some(name) => self.open(name)?.opened.embedded().map(|embedded| {
+                let source: Arc<dyn CredentialSource> =
+                    Arc::new(StoredCredentials(embedded.credentials()));
+                source
+            }),
+        };
         Ok(ExternalKeyStore {
             prefix: store.prefix.clone(),
             key_manager: Arc::clone(&open.monitored),
@@ -105,7 +164,7 @@ impl KeyManagers {
                 store.prefix.clone(),
                 store.regions.clone(),
                 store.credentials.clone(),
-                Some(source),
+                source,
             )?,
         })
     }
@@ -120,7 +179,10 @@ impl KeyManagers {
     fn require_unique_ids(&self, key_stores: &[KeyStoreConfig]) -> Result<(), AssembleError> {
         let mut stored = BTreeMap::new();
         for (name, open) in &self.0 {
-            for id in open.embedded.credentials().snapshot().keys() {
+            let Some(embedded) = open.opened.embedded() else {
+                continue;
+            };
+            for id in embedded.credentials().snapshot().keys() {
                 if let Some(other) = stored.insert(id.clone(), name) {
                     tracing::debug!(%id, other, name, "in two key managers");
                     return Err(DuplicateAccessKeyId(id.clone()).into());
@@ -138,6 +200,9 @@ impl KeyManagers {
     /// So that a key which a configuration lists is not deleted by accident.
     fn tell_listed_keys(&self, key_stores: &[KeyStoreConfig]) {
         for (name, open) in &self.0 {
+            let Some(embedded) = open.opened.embedded() else {
+                continue;
+            };
             let listed = key_stores
                 .iter()
                 .filter(|store| store.key_manager == *name)
@@ -148,20 +213,19 @@ impl KeyManagers {
                         .map(|id| (id.clone(), store.prefix.clone()))
                 });
             let listed = ListedKeys::Known(listed.collect());
-            open.embedded.administration().set_listed_keys(listed);
+            embedded.administration().set_listed_keys(listed);
         }
     }
 }
 
-fn open_embedded(name: &str, config: &KeyManagerConfig) -> Result<Arc<Embedded>, AssembleError> {
-    let KeyManagerConfig::Embedded { data_dir, root_key } = config;
+fn open_patiently(name: &str, config: &KeyManagerConfig) -> Result<Opened, AssembleError> {
     let mut attempts = 0..HELD_ATTEMPTS;
     loop {
-        match Embedded::open(data_dir, root_key.clone()) {
-            Ok(embedded) => return Ok(Arc::new(embedded)),
+        match Opened::open(config) {
+            Ok(opened) => return Ok(opened),
             // A command, a server that leaves, or a request of this one that began under an earlier configuration has
             // it for a moment.
-            Err(StoreError::Held { .. }) if attempts.next().is_some() => {
+            Err(OpenError::Embedded(StoreError::Held { .. })) if attempts.next().is_some() => {
                 std::thread::sleep(HELD_PAUSE);
             }
             Err(error) => {
@@ -203,6 +267,18 @@ impl CredentialSource for StoredCredentials {
     }
 }
 
+/// Why a key manager does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store of an embedded one.
+    #[error(transparent)]
+    Embedded(#[from] StoreError),
+    /// The library of a token, or the threads for it.
+    #[cfg(feature = "pkcs11")]
+    #[error(transparent)]
+    Pkcs11(#[from] pkcs11::OpenError),
+}
+
 /// Why a configuration cannot be put to work.
 #[derive(Debug)]
 pub enum AssembleError {
@@ -211,7 +287,7 @@ pub enum AssembleError {
         /// Its name.
         name: String,
         /// Why.
-        error: Box<StoreError>,
+        error: Box<OpenError>,
     },
     /// A key store names a key manager that is not there.
     NoKeyManager(String),

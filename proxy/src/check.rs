@@ -9,8 +9,10 @@ use std::time::SystemTime;
 
 use serde::Serialize;
 
+use crate::admin::Probed;
 use crate::config::{Config, ConfigError, KeyStoreConfig};
-use inventory::{By, Inventory};
+use crate::key_manager::KeyManagerError;
+use inventory::{By, Inventory, Keys};
 
 /// What one trial came to.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
@@ -87,8 +89,9 @@ pub async fn run(config: &Config, host: Option<&str>, now: SystemTime) -> Vec<Fi
     }
     findings.extend(duplicate_ids(config, &inventories));
     for store in &config.key_stores {
+        findings.extend(credentials(store, &inventories));
         if let Some(inventory) = inventories.get(store.key_manager.as_str()) {
-            findings.extend(key_store(store, inventory));
+            findings.extend(named_keys(store, inventory).await);
         }
     }
     findings
@@ -146,11 +149,23 @@ fn duplicate_ids(config: &Config, inventories: &BTreeMap<&str, Inventory>) -> Ve
         .collect()
 }
 
-fn key_store(store: &KeyStoreConfig, inventory: &Inventory) -> Vec<Finding> {
+fn credentials(store: &KeyStoreConfig, inventories: &BTreeMap<&str, Inventory>) -> Option<Finding> {
     let prefix = store.prefix.as_str();
-    let subject = format!("key store {prefix:?}");
-    let kept = inventory.credentials.iter().filter(|(_, p)| p == prefix);
-    let (severity, text) = match kept.count() + store.credentials.len() {
+    let kept = match store.credential_store.as_deref() {
+        None => 0,
+        // What does not open is told of already.
+        Some(name) => {
+            let credentials = inventories.get(name)?.credentials.iter();
+            credentials.filter(|(_, p)| p == prefix).count()
+        }
+    };
+    let (severity, text) = match kept + store.credentials.len() {
+        0 if store.credential_store.is_none() => (
+            Severity::Failure,
+            "it has no credential, so that nobody can call it: name one in credential_files, or a key manager of \
+             type \"embedded\" in credential_store"
+                .to_owned(),
+        ),
         0 => (
             Severity::Failure,
             format!(
@@ -161,15 +176,34 @@ fn key_store(store: &KeyStoreConfig, inventory: &Inventory) -> Vec<Finding> {
         1 => (Severity::Good, "it has one credential".to_owned()),
         n => (Severity::Good, format!("it has {n} credentials")),
     };
-    let mut findings = vec![Finding::new(severity, subject.clone(), text)];
+    Some(Finding::new(severity, subject(store), text))
+}
+
+async fn named_keys(store: &KeyStoreConfig, inventory: &Inventory) -> Vec<Finding> {
+    let mut findings = Vec::new();
     for id in store.keys.named() {
-        if !inventory.keys.contains(id.as_str()) {
-            let text = format!(
-                "it lists the key {id}, which is not there: make it with `xks-proxy key create {id}`, or \
-                 take it from the list"
-            );
-            findings.push(Finding::new(Severity::Warning, subject.clone(), text));
-        }
+        let defect = match &inventory.keys {
+            Keys::Listed(ids) if ids.contains(id.as_str()) => continue,
+            Keys::Listed(_) => format!(
+                "which is not there: make it with `xks-proxy key create {id}`, or take it from the list"
+            ),
+            Keys::Asked(key_manager) => match key_manager.resolve(id).await {
+                Ok(_) => continue,
+                Err(KeyManagerError::UnknownKey) => format!(
+                    "which {} does not have: make it there, or take it from the list",
+                    store.key_manager
+                ),
+                // One sentence for all keys was found already.
+                Err(_) if inventory.round_trip.is_err() => continue,
+                Err(error) => format!("and {}", Probed::failure(&error)),
+            },
+        };
+        let text = format!("it lists the key {id}, {defect}");
+        findings.push(Finding::new(Severity::Warning, subject(store), text));
     }
     findings
+}
+
+fn subject(store: &KeyStoreConfig) -> String {
+    format!("key store {:?}", store.prefix.as_str())
 }

@@ -3,6 +3,7 @@
 //! A backend is a [`Backend`]: keys prepared under known ids. `suite!` runs every test for it under its own name.
 
 mod embedded;
+mod pkcs11;
 mod suite;
 mod transit;
 mod vectors;

@@ -40,8 +40,18 @@ macro_rules! suite {
             }
         })+
     };
-    ($backend:ty) => {
-        $crate::suite!($backend:
+    // In whatever surroundings the runner makes: it takes the test's path and the test.
+    ($backend:ty, through $runner:path: $($test:ident),+ $(,)?) => {
+        $(#[test]
+        fn $test() {
+            $runner(concat!(module_path!(), "::", stringify!($test)), async || {
+                let backend = <$backend as $crate::suite::Backend>::prepare().unwrap();
+                $crate::suite::$test(&backend).await;
+            });
+        })+
+    };
+    ($backend:ty $(, through $runner:path)?) => {
+        $crate::suite!($backend $(, through $runner)?:
             every_size_comes_back,
             a_changed_field_is_refused,
             another_aad_is_refused,

@@ -10,6 +10,7 @@
 //! | [`programs`] | `xks-proxy` and `kms-sim` started the usual ways |
 //! | [`signer`] | SigV4 through the official `aws-sigv4` |
 //! | [`https`], [`h2`] | exact bytes over HTTP/1.1, and HTTP/2 |
+//! | [`softhsm`] | tokens of SoftHSM in a folder of their own |
 //! | [`tls`] | rustls client configurations |
 //! | [`byte_counter`] | a TCP relay that counts, cuts and stalls |
 //! | [`certificates`] | the test certificates in `certs/` |
@@ -26,6 +27,7 @@ pub mod openbao;
 pub mod process;
 pub mod programs;
 pub mod signer;
+pub mod softhsm;
 pub mod tls;
 
 use std::net::{Ipv4Addr, TcpListener};

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::admin::{Client, Command, Probed, Reply};
+use crate::assemble::{OpenError, Opened};
 use crate::config::KeyManagerConfig;
 use crate::health::Monitored;
+use crate::key_manager::KeyManager;
 use crate::key_manager::embedded::{Embedded, StoreError};
 
 /// What is in a key manager.
@@ -15,8 +17,7 @@ pub(super) struct Inventory {
     pub(super) by: By,
     /// How long it took to encrypt and decrypt, or why it did not.
     pub(super) round_trip: Result<Duration, String>,
-    /// Ids.
-    pub(super) keys: BTreeSet<String>,
+    pub(super) keys: Keys,
     /// Access key ids and prefixes.
     pub(super) credentials: Vec<(String, String)>,
 }
@@ -28,34 +29,55 @@ pub(super) enum By {
     Server,
 }
 
+/// Which keys there are.
+pub(super) enum Keys {
+    /// These ids.
+    Listed(BTreeSet<String>),
+    /// Whatever the key manager says of each.
+    Asked(Arc<dyn KeyManager>),
+}
+
 /// Opens the key manager, or asks the server that has it open.
 pub(super) async fn of(name: &str, config: &KeyManagerConfig) -> Result<Inventory, String> {
-    let KeyManagerConfig::Embedded { data_dir, root_key } = config;
-    match Embedded::open(data_dir, root_key.clone()) {
-        Ok(embedded) => Ok(opened(name, embedded).await),
-        Err(StoreError::Held { .. }) => asked(name, data_dir),
+    match Opened::open(config) {
+        Ok(Opened::Embedded(embedded)) => Ok(of_embedded(name, embedded).await),
+        Ok(Opened::Other(key_manager)) => Ok(Inventory {
+            by: By::Us,
+            round_trip: round_trip(name, Arc::clone(&key_manager)).await,
+            keys: Keys::Asked(key_manager),
+            credentials: Vec::new(),
+        }),
+        Err(OpenError::Embedded(StoreError::Held { .. })) => {
+            let (data_dir, _) = config.embedded().expect("an embedded store was held");
+            asked(name, data_dir)
+        }
         Err(error) => Err(error.to_string()),
     }
 }
 
-async fn opened(name: &str, embedded: Embedded) -> Inventory {
+async fn of_embedded(name: &str, embedded: Arc<Embedded>) -> Inventory {
     let administration = embedded.administration();
-    let monitored = Monitored::new(name, Arc::new(embedded), PATIENCE);
-    // Twice: what is done once only is not what requests wait for.
-    let mut round_trip = monitored.probe(PATIENCE).await;
-    if round_trip.is_ok() {
-        round_trip = monitored.probe(PATIENCE).await;
-    }
+    let keys = administration.keys().into_iter().map(|k| k.id).collect();
     Inventory {
         by: By::Us,
-        round_trip: round_trip.map_err(|e| Probed::failure(&e)),
-        keys: administration.keys().into_iter().map(|k| k.id).collect(),
+        round_trip: round_trip(name, embedded).await,
+        keys: Keys::Listed(keys),
         credentials: administration
             .credentials()
             .into_iter()
             .map(|c| (c.access_key_id, c.uri_path_prefix))
             .collect(),
     }
+}
+
+async fn round_trip(name: &str, key_manager: Arc<dyn KeyManager>) -> Result<Duration, String> {
+    let monitored = Monitored::new(name, key_manager, PATIENCE);
+    // Twice: what is done once only is not what requests wait for.
+    let mut round_trip = monitored.probe(PATIENCE).await;
+    if round_trip.is_ok() {
+        round_trip = monitored.probe(PATIENCE).await;
+    }
+    round_trip.map_err(|e| Probed::failure(&e))
 }
 
 fn asked(name: &str, data_dir: &Path) -> Result<Inventory, String> {
@@ -87,7 +109,7 @@ fn asked(name: &str, data_dir: &Path) -> Result<Inventory, String> {
     Ok(Inventory {
         by: By::Server,
         round_trip,
-        keys: keys.into_iter().map(|k| k.id).collect(),
+        keys: Keys::Listed(keys.into_iter().map(|k| k.id).collect()),
         credentials: credentials
             .into_iter()
             .map(|c| (c.access_key_id, c.uri_path_prefix))

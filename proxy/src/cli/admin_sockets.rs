@@ -9,7 +9,6 @@ use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 
 use crate::admin::{AdminSocket, Server};
 use crate::assemble::KeyManagers;
-use crate::config::KeyManagerConfig;
 use crate::reload::Reloader;
 
 /// Sockets that are listened to until they are [stopped](Self::stop).
@@ -77,10 +76,7 @@ impl Open {
     }
 
     fn take_up(&mut self, key_managers: &KeyManagers) {
-        let open: BTreeMap<_, _> = key_managers
-            .embedded()
-            .map(|(KeyManagerConfig::Embedded { data_dir, .. }, embedded)| (data_dir, embedded))
-            .collect();
+        let open: BTreeMap<_, _> = key_managers.embedded().collect();
         self.sockets.retain(|data_dir, socket| {
             let keep = open.contains_key(data_dir);
             if !keep {

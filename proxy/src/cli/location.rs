@@ -9,7 +9,7 @@ use xks_api::ids::UriPathPrefix;
 
 use super::{Failure, File};
 use crate::admin::{Client, Command, Reply};
-use crate::config::{Config, KeyConfig, KeyManagerConfig};
+use crate::config::{Config, KeyConfig};
 use crate::key_manager::embedded::{Embedded, ListedKeys, RootKeySource, StoreError};
 use crate::process_memory;
 
@@ -57,7 +57,7 @@ pub(super) struct Location {
     pub(super) data_dir: PathBuf,
     pub(super) root_key: RootKeySource,
     listed_keys: ListedKeys,
-    /// The external key stores of the key manager; `None` without a configuration.
+    /// The external key stores whose credentials it keeps; `None` without a configuration.
     pub(super) prefixes: Option<Vec<UriPathPrefix>>,
 }
 
@@ -127,10 +127,25 @@ fn in_config(file: &Path, name: Option<&str>) -> Result<Location, Failure> {
         key_managers,
         key_stores,
     } = Config::load_keys(file)?;
-    let names: Vec<_> = key_managers.iter().map(|(name, _)| &**name).collect();
+    let embedded: BTreeMap<_, _> = key_managers
+        .iter()
+        .filter_map(|(name, config)| Some((&**name, config.embedded()?)))
+        .collect();
+    let names: Vec<_> = embedded.keys().copied().collect();
     let wanted = match (name, &*names) {
         (Some(name), names) if names.contains(&name) => name,
+        (Some(name), _) if key_managers.iter().any(|(other, _)| other == name) => {
+            let text = format!(
+                "{name} is not of type \"embedded\": its keys are made and changed with its own tools"
+            );
+            return Err(Failure::Failed(text));
+        }
         (None, [only]) => only,
+        (None, []) => {
+            let file = file.display();
+            let text = format!("{file} has no key manager of type \"embedded\", which this is for");
+            return Err(Failure::Failed(text));
+        }
         (given, names) => {
             let problem = match given {
                 Some(given) => format!("{} has no key manager {given}", file.display()),
@@ -141,18 +156,20 @@ fn in_config(file: &Path, name: Option<&str>) -> Result<Location, Failure> {
             return Err(Failure::Failed(text));
         }
     };
-    let stores = key_stores.iter().filter(|s| s.key_manager == wanted);
-    let listed: BTreeMap<_, _> = stores
-        .clone()
+    let listed: BTreeMap<_, _> = key_stores
+        .iter()
+        .filter(|store| store.key_manager == wanted)
         .flat_map(|store| {
             let named = store.keys.named();
             named.map(|id| (id.clone(), store.prefix.clone()))
         })
         .collect();
-    let prefixes = stores.map(|store| store.prefix.clone()).collect();
-    let config = key_managers.iter().find(|(name, _)| name == wanted);
-    let (_, KeyManagerConfig::Embedded { data_dir, root_key }) =
-        config.expect("the name is one of them");
+    let prefixes = key_stores
+        .iter()
+        .filter(|store| store.credential_store.as_deref() == Some(wanted))
+        .map(|store| store.prefix.clone())
+        .collect();
+    let (data_dir, root_key) = embedded.get(wanted).expect("the name is one of them");
     Ok(Location {
         data_dir: full(data_dir)?,
         root_key: absolute_source(root_key)?,

@@ -132,6 +132,24 @@ impl Files {
         Ok((id, secret))
     }
 
+    /// A file that holds one secret: its text, without the end of the line.
+    #[cfg(feature = "pkcs11")]
+    pub(super) fn secret_line(&self, path: &Path) -> Result<String, Unusable> {
+        let expected = "a file that holds the secret and nothing else";
+        let (content, mode) = self.read(path, expected)?;
+        self.warn_if_public(path, mode);
+        let text = str::from_utf8(&content)
+            .map_err(|_| unusable(path, "holds something else than text", expected))?;
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        match text.strip_suffix('\r').unwrap_or(text) {
+            "" => Err(unusable(path, "is empty", expected)),
+            text if text.contains(['\n', '\r']) => {
+                Err(unusable(path, "holds more than one line", expected))
+            }
+            text => Ok(text.to_owned()),
+        }
+    }
+
     fn read(
         &self,
         path: &Path,

@@ -5,12 +5,15 @@
 
 mod document;
 mod files;
+mod key_managers;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
 mod read;
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use xks_api::ids::{AccessKeyId, SecretAccessKey, UriPathPrefix};
@@ -18,8 +21,8 @@ use xks_api::sigv4::Regions;
 
 pub use document::Problem;
 pub use files::Source;
+pub use key_managers::KeyManagerConfig;
 
-use crate::key_manager::embedded::RootKeySource;
 use crate::key_store::KeySelection;
 use crate::request_log::LogFormat;
 use crate::runtime::Limits;
@@ -96,18 +99,6 @@ impl Default for LogConfig {
 
 const DEFAULT_POLL_INTERVAL: Duration = Duration::from_secs(30);
 
-/// A key manager.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub enum KeyManagerConfig {
-    /// The software key manager that is part of the proxy.
-    Embedded {
-        /// Its store.
-        data_dir: PathBuf,
-        /// What its secrets are wrapped under.
-        root_key: RootKeySource,
-    },
-}
-
 /// An external key store.
 #[derive(Debug)]
 pub struct KeyStoreConfig {
@@ -115,11 +106,13 @@ pub struct KeyStoreConfig {
     pub prefix: UriPathPrefix,
     /// A name among [`Config::key_managers`].
     pub key_manager: String,
+    /// The embedded key manager, if there is one, whose credentials for the prefix count.
+    pub credential_store: Option<String>,
     /// Which keys it has.
     pub keys: KeySelection,
     /// Which Regions may call it.
     pub regions: Regions,
-    /// The credentials of the files that it names; those of the key manager's store come in addition.
+    /// The credentials of the files that it names; those of `credential_store` come in addition.
     pub credentials: Vec<(AccessKeyId, SecretAccessKey)>,
 }
 
@@ -186,6 +179,7 @@ impl std::error::Error for ConfigError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key_manager::embedded::RootKeySource;
 
     const EXAMPLE: &str = include_str!("../../deploy/xks-proxy.example.toml");
     const CHAIN: &str = include_str!("../../../certs/server-ecdsa.crt.pem");
@@ -217,7 +211,9 @@ mod tests {
         let mut config = Config::load(&folder.path().join("x.toml"))?;
         // So that two folders compare as equal.
         for (_, key_manager) in &mut config.key_managers {
-            let KeyManagerConfig::Embedded { data_dir, root_key } = key_manager;
+            let KeyManagerConfig::Embedded { data_dir, root_key } = key_manager else {
+                continue;
+            };
             let relative = |path: &Path| path.strip_prefix(folder.path()).unwrap().to_owned();
             *data_dir = relative(data_dir);
             if let RootKeySource::File(path) = root_key {

@@ -14,7 +14,6 @@ use super::{
     Config, ConfigError, DEFAULT_POLL_INTERVAL, HealthConfig, KeyConfig, KeyManagerConfig,
     KeyStoreConfig, LogConfig,
 };
-use crate::key_manager::embedded::RootKeySource;
 use crate::key_store::KeySelection;
 use crate::request_log::LogFormat;
 use crate::runtime::Limits;
@@ -69,13 +68,12 @@ pub(super) fn keys(file: &Path, content: &str) -> Result<KeyConfig, ConfigError>
     })
 }
 
-struct Reader<'f> {
-    folder: &'f Path,
-    files: Files,
+pub(super) struct Reader<'f> {
+    pub(super) folder: &'f Path,
+    pub(super) files: Files,
 }
 
-type Fields<'s, 'd> = Section<'s, 'd>;
-type RootKeyMaker = fn(PathBuf) -> RootKeySource;
+pub(super) type Fields<'s, 'd> = Section<'s, 'd>;
 
 impl Reader<'_> {
     /// `None` only with at least one problem.
@@ -165,52 +163,6 @@ impl Reader<'_> {
         })
     }
 
-    fn key_managers(&self, root: &Fields<'_, '_>) -> Vec<(String, KeyManagerConfig)> {
-        let mut key_managers: Vec<(String, KeyManagerConfig)> = Vec::new();
-        let sections = root.named_sections("key_managers");
-        if sections.is_empty() {
-            let expected = "a table [key_managers.NAME] with type = \"embedded\"";
-            root.problem(root.place("key_managers"), "there is none", expected);
-        }
-        for (place, name, fields) in sections {
-            fields.required("type", word(&[("embedded", ())]), "\"embedded\"");
-            let data_dir = fields.required("data_dir", text, "the folder that `init` made");
-            let data_dir = data_dir.map(|path| self.folder.join(path));
-            let sources: [(_, RootKeyMaker); 3] = [
-                ("root_key_file", RootKeySource::File),
-                ("root_key_credential", RootKeySource::Credential),
-                ("root_key_passphrase_file", RootKeySource::Passphrase),
-            ];
-            let mut named = sources.into_iter().filter_map(|(name, source)| {
-                let path = fields.optional(name, text, "the name of a file")?;
-                Some(source(self.folder.join(path)))
-            });
-            let (first, second) = (named.next(), named.next());
-            drop(named);
-            if second.is_some() {
-                let expected = "at most one of root_key_file, root_key_credential, \
-                                root_key_passphrase_file";
-                fields.problem(place.clone(), "more than one root key", expected);
-            }
-            fields.refuse_others();
-            let Some(data_dir) = data_dir else { continue };
-            let same = |(_, other): &(_, KeyManagerConfig)| match other {
-                KeyManagerConfig::Embedded {
-                    data_dir: other, ..
-                } => *other == data_dir,
-            };
-            if key_managers.iter().any(same) {
-                let found = format!("{} belongs to another key manager", data_dir.display());
-                fields.problem(place, found, "a folder of its own");
-                continue;
-            }
-            let root_key =
-                first.unwrap_or_else(|| RootKeySource::File(data_dir.join(ROOT_KEY_FILE)));
-            key_managers.push((name, KeyManagerConfig::Embedded { data_dir, root_key }));
-        }
-        key_managers
-    }
-
     fn key_stores(
         &self,
         root: &Fields<'_, '_>,
@@ -261,6 +213,7 @@ impl Reader<'_> {
         let expected = format!("the name of a key manager: {}", names.join(", "));
         let known = |name: &String| names.contains(&&**name);
         let key_manager = fields.required("key_manager", |v| text(v).filter(known), &expected);
+        let credential_store = credential_store(fields, key_managers, key_manager.as_deref());
         let mut keys = KeySelection::default();
         let expected = "a key id, or a pattern with * and ?";
         let patterns = fields.list("keys", keys_pattern, expected);
@@ -297,6 +250,7 @@ impl Reader<'_> {
         Some(KeyStoreConfig {
             prefix: prefix?,
             key_manager: key_manager?,
+            credential_store,
             keys,
             regions,
             credentials,
@@ -320,6 +274,35 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// The embedded key manager that keeps a store's credentials: the named one, else the store's own, else the only one.
+fn credential_store(
+    fields: &Fields<'_, '_>,
+    key_managers: &[(String, KeyManagerConfig)],
+    key_manager: Option<&str>,
+) -> Option<String> {
+    let embedded: Vec<_> = key_managers
+        .iter()
+        .filter(|(_, config)| config.keeps_credentials())
+        .map(|(name, _)| &**name)
+        .collect();
+    let expected = match &*embedded {
+        [] => "no such field: credentials are kept by a key manager of type \"embedded\", and there is none"
+            .to_owned(),
+        names => format!("the name of an embedded key manager: {}", names.join(", ")),
+    };
+    let known = |name: &String| embedded.contains(&&**name);
+    let named = fields.optional("credential_store", |v| text(v).filter(known), &expected);
+    if named.is_some() || fields.has("credential_store") {
+        return named;
+    }
+    let own = key_manager.filter(|name| embedded.contains(name));
+    let only = match &*embedded {
+        [only] => Some(*only),
+        _ => None,
+    };
+    own.or(only).map(str::to_owned)
 }
 
 fn limits(fields: Fields<'_, '_>) -> Limits {
@@ -451,7 +434,7 @@ fn poll_interval(fields: Fields<'_, '_>) -> Option<Duration> {
     (!interval.is_zero()).then_some(interval)
 }
 
-fn count(
+pub(super) fn count(
     fields: &Fields<'_, '_>,
     name: &'static str,
     bounds: std::ops::RangeInclusive<u64>,
@@ -462,7 +445,7 @@ fn count(
 }
 
 /// One of a few words.
-fn word<'w, T: Copy>(
+pub(super) fn word<'w, T: Copy>(
     words: &'w [(&'static str, T)],
 ) -> impl Fn(&toml::de::DeValue<'_>) -> Option<T> + 'w {
     move |value| {
@@ -489,4 +472,3 @@ fn keys_pattern(text: &str) -> Option<String> {
 
 const MIN_BODY_BYTES: u64 = 32 * 1024;
 const MAX_BODY_BYTES: u64 = 1024 * 1024;
-const ROOT_KEY_FILE: &str = "root.key";

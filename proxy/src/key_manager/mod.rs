@@ -5,6 +5,8 @@
 
 pub mod circuit;
 pub mod embedded;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
 #[cfg(feature = "transit")]
 pub mod transit;
 
