@@ -1,7 +1,7 @@
 //! A TCP relay that counts: put in front of a server, it proves what reaches it and what does not.
 //!
 //! Bytes are counted when they arrive at the relay, before they are passed on, so "none counted" means that the peer
-//! sent none. It can cut every connection, refuse new ones, and stall (hold what arrives without losing it).
+//! sent none. It can cut every connection, refuse new ones, slow down, and stall (hold what arrives without losing it).
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
@@ -9,6 +9,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Accepts on a loopback port of its own and relays to a target; ends on drop.
 pub struct ByteCounter {
@@ -106,6 +107,11 @@ impl ByteCounter {
         self.shared.lock().stalled = true;
     }
 
+    /// Passes on everything that arrives from now on this much later, in both directions.
+    pub fn slow_down(&self, delay: Duration) {
+        self.shared.lock().delay = delay;
+    }
+
     /// Passes on what was held.
     pub fn resume(&self) {
         self.shared.lock().stalled = false;
@@ -135,6 +141,7 @@ struct State {
     target: SocketAddr,
     counts: Counts,
     stalled: bool,
+    delay: Duration,
     open: BTreeMap<u64, Pair>,
 }
 
@@ -159,6 +166,7 @@ impl Shared {
             target,
             counts: Counts::default(),
             stalled: false,
+            delay: Duration::ZERO,
             open: BTreeMap::new(),
         };
         Self {
@@ -253,7 +261,14 @@ fn pass(
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(_) => break,
         };
-        *total(&mut shared.lock().counts) += read as u64;
+        let delay = {
+            let mut state = shared.lock();
+            *total(&mut state.counts) += read as u64;
+            state.delay
+        };
+        if !delay.is_zero() {
+            std::thread::sleep(delay);
+        }
         shared.flowing();
         if to.write_all(&buffer[..read]).is_err() {
             // The other side is gone: tell this one too, as the kernel would.
@@ -266,7 +281,7 @@ fn pass(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::Instant;
 
     use super::*;
     use crate::wait_for;
@@ -296,6 +311,19 @@ mod tests {
         let mut back = vec![0; bytes.len()];
         socket.read_exact(&mut back).unwrap();
         back
+    }
+
+    #[test]
+    fn what_is_slowed_down_arrives_later_and_whole() {
+        let counter = ByteCounter::start(echo());
+        let mut socket = client(&counter);
+        counter.slow_down(Duration::from_millis(50));
+        let start = Instant::now();
+        assert_eq!(
+            round_trip(&mut socket, b"there and back"),
+            b"there and back"
+        );
+        assert!(start.elapsed() >= Duration::from_millis(100));
     }
 
     #[test]

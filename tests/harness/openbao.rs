@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -151,9 +152,15 @@ impl OpenBao {
         let body = json!({"key": self.unseal_key});
         let (status, answer) = self.call("POST", "sys/unseal", "", None, &body);
         assert_eq!(status, 200, "{answer}");
+        // A standby serves reads by itself, but writes need a leader.
         wait_for("an active server", LIMIT, || {
-            let (status, _) = self.call("GET", "sys/health", "", None, &Value::Null);
-            matches!(status, 200 | 429 | 473).then_some(())
+            let (status, answer) = self.call("GET", "sys/leader", "", None, &Value::Null);
+            let alone = answer["ha_enabled"] == false && self.is_active();
+            let led = !answer["leader_address"]
+                .as_str()
+                .unwrap_or_default()
+                .is_empty();
+            (status == 200 && (alone || led)).then_some(())
         });
         wait_for("the root token to be taken", LIMIT, || {
             let path = "auth/token/lookup-self";
@@ -173,14 +180,9 @@ impl OpenBao {
         response.is_some_and(|response| response.status == 200)
     }
 
-    /// The process: for signals.
-    pub fn process(&mut self) -> &mut Process {
-        &mut self.process
-    }
-
-    /// Kills it with SIGKILL.
-    pub fn kill(&mut self) {
-        self.process.kill();
+    /// Sends its process a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
     }
 
     /// Starts it again on the same port with the same storage, and unseals it.
@@ -228,6 +230,11 @@ pub struct Tenant {
 }
 
 impl Tenant {
+    /// The root namespace of a server of one's own.
+    pub fn root_of(bao: Arc<OpenBao>) -> Self {
+        Self::prepared(bao, None)
+    }
+
     /// One of its own on the shared server.
     ///
     /// # Errors
@@ -238,11 +245,6 @@ impl Tenant {
         let namespace = format!("tenant-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         bao.root("POST", &format!("sys/namespaces/{namespace}"), &json!({}));
         Ok(Self::prepared(bao, Some(namespace)))
-    }
-
-    /// The root namespace of a server of one's own.
-    pub fn root_of(bao: OpenBao) -> Self {
-        Self::prepared(Arc::new(bao), None)
     }
 
     fn prepared(bao: Arc<OpenBao>, namespace: Option<String>) -> Self {

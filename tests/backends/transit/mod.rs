@@ -1,6 +1,8 @@
 //! The suite for Transit on a real OpenBao server, and what only Transit has.
 
 mod backend;
+mod failover;
+mod faults;
 mod keys;
 mod login;
 
