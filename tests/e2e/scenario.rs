@@ -3,6 +3,7 @@
 //! | step | meaning |
 //! |---|---|
 //! | `call` with `input` | the operation succeeds; or `fails` with that exception, by its type in the client |
+//! | `refused` | fails with an error that is not in KMS's model: clients have a name for it and no type |
 //! | `answers` | the answer has at least these members; lists have as many items, in any order |
 //! | `until` | the same, and the call is repeated until then |
 //! | `pages` with `size` | the client's own paginator, `size` items a page; `answers` holds all pages together |
@@ -90,6 +91,7 @@ struct Step {
     #[serde(default)]
     input: Value,
     fails: Option<String>,
+    refused: Option<String>,
     answers: Option<Value>,
     until: Option<Value>,
     #[serde(default)]
@@ -145,7 +147,7 @@ impl Run<'_> {
         };
         let told = match &outcome {
             Ok(_) => "works",
-            Err(exception) => exception.name.as_str(),
+            Err(exception) => exception.code.as_deref().unwrap_or("fails"),
         };
         let why = step.why.as_ref().map(|why| format!(" ({why})"));
         println!("      {operation}: {told}{}", why.unwrap_or_default());
@@ -153,8 +155,8 @@ impl Run<'_> {
     }
 
     fn compare(&mut self, step: &Step, outcome: Result<Value, Exception>) -> Result<(), String> {
-        match (&step.fails, outcome) {
-            (None, Ok(answer)) => {
+        let exception = match (&step.fails, &step.refused, outcome) {
+            (None, None, Ok(answer)) => {
                 if let Some(expected) = &step.answers {
                     let expected = self.filled(expected)?;
                     if !has(&answer, &expected) {
@@ -166,16 +168,29 @@ impl Run<'_> {
                     let found = found.ok_or_else(|| format!("no text at {pointer} of {answer}"))?;
                     self.names.insert(name.clone(), found.to_owned());
                 }
-                Ok(())
+                return Ok(());
             }
-            // None of the exceptions here is a fault of the service, so the status is the client's.
-            (Some(expected), Err(Exception { name, status, .. }))
-                if name == *expected && status.is_none_or(|status| status == 400) =>
-            {
-                Ok(())
+            (None, None, Err(found)) => {
+                return Err(format!("expected: success\nfound:    {found:?}"));
             }
-            (Some(expected), found) => Err(format!("expected: {expected}\nfound:    {found:?}")),
-            (None, Err(found)) => Err(format!("expected: success\nfound:    {found:?}")),
+            (_, _, Ok(answer)) => {
+                return Err(format!("expected: an exception\nfound:    {answer}"));
+            }
+            (_, _, Err(exception)) => exception,
+        };
+        let (expected, found) = match (&step.fails, &step.refused) {
+            (Some(modelled), None) => (modelled, &exception.name),
+            (None, Some(code)) => (code, &exception.code),
+            _ => return Err("a step either fails or is refused".to_owned()),
+        };
+        // None of the exceptions here is a fault of the service, so the status is the client's.
+        match found.as_ref() == Some(expected)
+            && exception.status.is_none_or(|status| status == 400)
+        {
+            true => Ok(()),
+            false => Err(format!(
+                "expected: {expected}, 400\nfound:    {exception:?}"
+            )),
         }
     }
 

@@ -119,7 +119,9 @@ fn exception(operation: &str, code: i32, stderr: &str) -> Exception {
             if matches!(code, 254 | 255) && rest.starts_with(&format!("{operation} operation")) =>
         {
             Exception {
-                name: name.to_owned(),
+                // It has no types; it names what every SDK would.
+                name: Some(name.to_owned()),
+                code: Some(name.to_owned()),
                 status: None,
                 message: stderr.to_owned(),
             }
@@ -130,7 +132,8 @@ fn exception(operation: &str, code: i32, stderr: &str) -> Exception {
 
 fn failed(message: String) -> Exception {
     Exception {
-        name: "the AWS CLI failed".to_owned(),
+        name: None,
+        code: None,
         status: None,
         message,
     }

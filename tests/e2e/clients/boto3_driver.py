@@ -50,9 +50,10 @@ for line in sys.stdin:
         outcome = {"answer": run(**json.loads(line))}
     except ClientError as error:
         # The client makes a class of each exception that KMS's model has; any other stays a bare ClientError.
-        name = type(error).__name__
+        name = None if type(error) is ClientError else type(error).__name__
         status = error.response["ResponseMetadata"]["HTTPStatusCode"]
-        outcome = {"exception": {"name": name, "status": status, "message": str(error)}}
+        code = error.response["Error"]["Code"]
+        outcome = {"exception": {"name": name, "code": code, "status": status, "message": str(error)}}
     except Exception as error:
-        outcome = {"exception": {"name": type(error).__name__, "status": None, "message": str(error)}}
+        outcome = {"exception": {"name": None, "code": None, "status": None, "message": repr(error)}}
     print(json.dumps(outcome, default=plain), flush=True)

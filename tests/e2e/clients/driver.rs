@@ -85,10 +85,12 @@ impl Driver {
             Outcome::Answer(answer) => Ok(answer),
             Outcome::Exception {
                 name,
+                code,
                 status,
                 message,
             } => Err(Exception {
                 name,
+                code,
                 status,
                 message,
             }),
@@ -123,7 +125,8 @@ impl Drop for Driver {
 enum Outcome {
     Answer(Value),
     Exception {
-        name: String,
+        name: Option<String>,
+        code: Option<String>,
         status: Option<u16>,
         message: String,
     },

@@ -28,8 +28,10 @@ pub(crate) trait Client {
 /// What a client reports instead of an answer.
 #[derive(Debug)]
 pub(crate) struct Exception {
-    /// The exception's name in KMS's model, if the client has a type for it; else what happened.
-    pub(crate) name: String,
+    /// The exception's name in KMS's model, if the client has a type for it.
+    pub(crate) name: Option<String>,
+    /// What the answer calls it, if there was one.
+    pub(crate) code: Option<String>,
     /// The HTTP status, of clients that tell.
     pub(crate) status: Option<u16>,
     /// For the reader of a failure.

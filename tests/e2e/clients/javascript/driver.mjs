@@ -49,12 +49,12 @@ async function run({ operation, input, page_size: pageSize }) {
   return all;
 }
 
-// KMS's name of an exception is that of the class that the SDK exports for it; the narrowest one counts.
+// KMS's name of an exception is that of the class that the SDK exports for it; for those that KMS's model does not have
+// there is only the class of all.
 function nameOf(error) {
   const classes = Object.entries(sdk).filter(([, value]) => typeof value === "function" && value.prototype instanceof Error);
   const found = classes.find(([, type]) => type !== sdk.KMSServiceException && error instanceof type);
-  if (found) return found[0];
-  return error instanceof sdk.KMSServiceException ? "KMSServiceException" : error.name;
+  return found ? found[0] : null;
 }
 
 // KMS's model has nothing to wait for.
@@ -67,7 +67,8 @@ for await (const line of createInterface({ input: process.stdin })) {
     outcome = { answer: plain(await run(JSON.parse(line))) };
   } catch (error) {
     const status = error.$metadata?.httpStatusCode ?? null;
-    outcome = { exception: { name: nameOf(error), status, message: String(error) } };
+    const code = error instanceof sdk.KMSServiceException ? error.name : null;
+    outcome = { exception: { name: nameOf(error), code, status, message: String(error) } };
   }
   console.log(JSON.stringify(outcome));
 }

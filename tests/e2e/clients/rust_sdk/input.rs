@@ -37,6 +37,27 @@ impl<'i> Input<'i> {
         Some(number.unwrap_or_else(|| panic!("{name} is no integer: {value}")))
     }
 
+    pub(super) fn boolean(&mut self, name: &str) -> Option<bool> {
+        let value = self.members.remove(name)?;
+        Some(
+            value
+                .as_bool()
+                .unwrap_or_else(|| panic!("{name} is no truth value: {value}")),
+        )
+    }
+
+    pub(super) fn texts(&mut self, name: &str) -> Option<Vec<String>> {
+        let list = self.members.remove(name)?;
+        let items = list.as_array().expect("a list").iter();
+        Some(items.map(|item| text(name, item)).collect())
+    }
+
+    /// Values of one of the SDK's enums.
+    pub(super) fn choices<T: for<'t> From<&'t str>>(&mut self, name: &str) -> Option<Vec<T>> {
+        let texts = self.texts(name)?;
+        Some(texts.iter().map(|text| T::from(text.as_str())).collect())
+    }
+
     pub(super) fn blob(&mut self, name: &str) -> Option<Blob> {
         let text = self.text(name)?;
         Some(Blob::new(STANDARD.decode(text).expect("a blob in base64")))
@@ -52,8 +73,11 @@ impl<'i> Input<'i> {
         )
     }
 
-    pub(super) fn credential(&mut self) -> Option<XksProxyAuthenticationCredentialType> {
-        let value = self.members.remove("XksProxyAuthenticationCredential")?;
+    pub(super) fn credential(
+        &mut self,
+        name: &str,
+    ) -> Option<XksProxyAuthenticationCredentialType> {
+        let value = self.members.remove(name)?;
         let member = |name: &str| text(name, value.get(name).unwrap_or(&Value::Null));
         let credential = XksProxyAuthenticationCredentialType::builder()
             .access_key_id(member("AccessKeyId"))
@@ -61,8 +85,8 @@ impl<'i> Input<'i> {
         Some(credential.build().expect("both halves"))
     }
 
-    pub(super) fn tags(&mut self) -> Option<Vec<Tag>> {
-        let tags = self.members.remove("Tags")?;
+    pub(super) fn tags(&mut self, name: &str) -> Option<Vec<Tag>> {
+        let tags = self.members.remove(name)?;
         let tag = |value: &Value| {
             let member = |name: &str| text(name, value.get(name).unwrap_or(&Value::Null));
             let tag = Tag::builder()

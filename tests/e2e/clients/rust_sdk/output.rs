@@ -27,6 +27,9 @@ pub(super) fn key_metadata(key: &KeyMetadata) -> Value {
     json!({
         "Arn": key.arn(),
         "KeyId": key.key_id(),
+        "Description": key.description(),
+        "KeySpec": key.key_spec().map(|spec| spec.as_str()),
+        "MultiRegion": key.multi_region(),
         "KeyState": key.key_state().map(|state| state.as_str()),
         "Enabled": key.enabled(),
         "Origin": key.origin().map(|origin| origin.as_str()),
