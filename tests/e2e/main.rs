@@ -13,9 +13,11 @@
 //! | `model` | KMS's model: the constraints of every input, every paginator | raw HTTP, boto3 |
 //! | `guide` | what `kms-sim/docs/clients.md` tells users to paste | all, and pytest |
 //! | `pasted` | what the README and the demo tell users to paste | boto3, AWS CLI |
+//! | `load_tool` | `xks-load`: what it sends, counts, and says of servers that do not do well | itself |
 
 mod clients;
 mod guide;
+mod load_tool;
 mod model;
 mod pasted;
 mod scenario;
