@@ -68,6 +68,7 @@ fn a_server_that_stalls_is_charged_for_all_that_was_due() {
     let data_dir = temp_dir();
     let proxy = DevProxy::start(data_dir.path());
     let relay = ByteCounter::start(proxy.env.address);
+    let (proxy, address) = (&proxy, relay.address());
     let loaded = std::thread::scope(|scope| {
         let arguments = [
             "--rate=200",
@@ -75,7 +76,7 @@ fn a_server_that_stalls_is_charged_for_all_that_was_due() {
             "--timeout=20s",
             "--connections=4",
         ];
-        let tool = scope.spawn(|| Loaded::run(&proxy, relay.address(), &arguments));
+        let tool = scope.spawn(move || Loaded::run(proxy, address, &arguments));
         wait_until_loaded(&relay);
         relay.stall();
         std::thread::sleep(Duration::from_millis(900));
@@ -99,9 +100,10 @@ fn errors_are_told_by_their_kind_and_fail_the_objective() {
     let data_dir = temp_dir();
     let proxy = DevProxy::start(data_dir.path());
     let mut relay = ByteCounter::start(proxy.env.address);
+    let (proxy, address) = (&proxy, relay.address());
     let loaded = std::thread::scope(|scope| {
         let arguments = ["--slo=errors=0", "--duration=2s", "--timeout=5s"];
-        let tool = scope.spawn(|| Loaded::run(&proxy, relay.address(), &arguments));
+        let tool = scope.spawn(move || Loaded::run(proxy, address, &arguments));
         wait_until_loaded(&relay);
         relay.refuse();
         relay.cut();
@@ -117,7 +119,7 @@ fn errors_are_told_by_their_kind_and_fail_the_objective() {
     assert!(kinds.contains("no TCP connection"), "{kinds}");
 
     // What can never work is said at once, with the server's own word for it.
-    let unknown = Loaded::run(&proxy, proxy.env.address, &["--key-id=no-such-key"]);
+    let unknown = Loaded::run(proxy, proxy.env.address, &["--key-id=no-such-key"]);
     assert_eq!(unknown.status, 2);
     assert!(
         unknown.stderr.contains("404 KeyNotFoundException"),
