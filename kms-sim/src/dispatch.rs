@@ -7,8 +7,8 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::actions::{
-    alias, create_key, crypto, custom_key_store, data_key, grant, key, policy, random, rotation,
-    tag,
+    agreement, alias, create_key, crypto, custom_key_store, data_key, data_key_pair, encapsulation,
+    grant, key, last_usage, mac, policy, public_key, random, rotation, sign, tag,
 };
 use crate::api::{KmsError, parse};
 use crate::operation::Operation;
@@ -39,6 +39,7 @@ pub(crate) async fn dispatch(
         Op::ScheduleKeyDeletion => json(&key::schedule_deletion(sim, caller, parse(body)?).await?),
         Op::CancelKeyDeletion => json(&key::cancel_deletion(sim, caller, parse(body)?).await?),
         Op::UpdateKeyDescription => none(key::update_description(sim, caller, parse(body)?).await?),
+        Op::GetKeyLastUsage => json(&last_usage::get(sim, caller, parse(body)?).await?),
         // Aliases, tags, policies
         Op::CreateAlias => none(alias::create(sim, caller, parse(body)?).await?),
         Op::UpdateAlias => none(alias::update(sim, caller, parse(body)?).await?),
@@ -64,6 +65,20 @@ pub(crate) async fn dispatch(
         Op::GenerateDataKeyWithoutPlaintext => {
             json(&data_key::without_plaintext(sim, caller, parse(body)?).await?)
         }
+        Op::GenerateDataKeyPair => {
+            json(&data_key_pair::with_plaintext(sim, caller, parse(body)?).await?)
+        }
+        Op::GenerateDataKeyPairWithoutPlaintext => {
+            json(&data_key_pair::without_plaintext(sim, caller, parse(body)?).await?)
+        }
+        Op::GetPublicKey => json(&public_key::get(sim, caller, parse(body)?).await?),
+        Op::Sign => json(&sign::sign(sim, caller, parse(body)?).await?),
+        Op::Verify => json(&sign::verify(sim, caller, parse(body)?).await?),
+        Op::GenerateMac => json(&mac::generate(sim, caller, parse(body)?).await?),
+        Op::VerifyMac => json(&mac::verify(sim, caller, parse(body)?).await?),
+        Op::DeriveSharedSecret => json(&agreement::derive(sim, caller, parse(body)?).await?),
+        Op::Encapsulate => json(&encapsulation::encapsulate(sim, caller, parse(body)?).await?),
+        Op::Decapsulate => json(&encapsulation::decapsulate(sim, caller, parse(body)?).await?),
         Op::GenerateRandom => json(&random::generate(sim, caller, parse(body)?).await?),
         // Custom key stores
         Op::CreateCustomKeyStore => {
@@ -91,22 +106,11 @@ pub(crate) async fn dispatch(
         Op::RetireGrant => none(grant::retire(sim, caller, parse(body)?).await?),
         Op::RevokeGrant => none(grant::revoke(sim, caller, parse(body)?).await?),
         // Not built
-        Op::Decapsulate
-        | Op::DeleteImportedKeyMaterial
-        | Op::DeriveSharedSecret
-        | Op::Encapsulate
-        | Op::GenerateDataKeyPair
-        | Op::GenerateDataKeyPairWithoutPlaintext
-        | Op::GenerateMac
-        | Op::GetKeyLastUsage
+        Op::DeleteImportedKeyMaterial
         | Op::GetParametersForImport
-        | Op::GetPublicKey
         | Op::ImportKeyMaterial
         | Op::ReplicateKey
-        | Op::Sign
-        | Op::UpdatePrimaryRegion
-        | Op::Verify
-        | Op::VerifyMac => Err(not_built(operation)),
+        | Op::UpdatePrimaryRegion => Err(not_built(operation)),
     }
 }
 

@@ -9,6 +9,11 @@ use ring::digest;
 pub(crate) struct EncryptionContext(BTreeMap<String, String>);
 
 impl EncryptionContext {
+    /// Whether there are no pairs.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The additional authenticated data of KMS's own layer: `header ‖ 00 ‖ canonical form`.
     pub(crate) fn aad(&self, header: &[u8]) -> Vec<u8> {
         let mut aad = header.to_vec();

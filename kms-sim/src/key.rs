@@ -7,9 +7,12 @@ use std::time::SystemTime;
 use xks_api::ids::ExternalKeyId;
 
 use crate::custom_key_store::{ConnectionState, CustomKeyStore, CustomKeyStoreId, CustomKeyStores};
+use crate::fixed_key::FixedKey;
 use crate::journal::Serial;
 use crate::key_material::KeyMaterial;
+use crate::key_spec::KeyKind;
 use crate::key_state::KeyState;
+use crate::last_usage::LastUsage;
 use crate::past::Past;
 use crate::rotation::RotatingMaterial;
 
@@ -18,6 +21,7 @@ pub(crate) struct Key {
     id: Arc<str>,
     arn: Arc<str>,
     created: SystemTime,
+    kind: KeyKind,
     origin: Origin,
     /// What its owner decided; KeyState is that and more.
     pub(crate) admin_state: AdminState,
@@ -27,6 +31,8 @@ pub(crate) struct Key {
     pub(crate) policy: String,
     /// Up to 50.
     pub(crate) tags: BTreeMap<String, String>,
+    /// Its last use, which is no change of it.
+    pub(crate) last_usage: LastUsage,
     changed: Serial,
 }
 
@@ -41,8 +47,10 @@ pub(crate) enum AdminState {
 
 /// `Origin`, and the key material that comes with it.
 pub(crate) enum Origin {
-    /// `AWS_KMS`
+    /// `AWS_KMS`, of a symmetric encryption key.
     AwsKms(RotatingMaterial),
+    /// `AWS_KMS`, of an HMAC key or a key pair.
+    AwsKmsFixed(Arc<FixedKey>),
     /// `EXTERNAL_KEY_STORE`
     ExternalKeyStore {
         store: CustomKeyStoreId,
@@ -58,7 +66,7 @@ impl Origin {
     /// The name on the wire.
     pub(crate) const fn name(&self) -> &'static str {
         match self {
-            Self::AwsKms(_) => "AWS_KMS",
+            Self::AwsKms(_) | Self::AwsKmsFixed(_) => "AWS_KMS",
             Self::ExternalKeyStore { .. } => "EXTERNAL_KEY_STORE",
             Self::AwsCloudHsm { .. } => "AWS_CLOUDHSM",
         }
@@ -67,24 +75,37 @@ impl Origin {
     /// The custom key store that the key belongs to.
     pub(crate) const fn store(&self) -> Option<&CustomKeyStoreId> {
         match self {
-            Self::AwsKms(_) => None,
+            Self::AwsKms(_) | Self::AwsKmsFixed(_) => None,
             Self::ExternalKeyStore { store, .. } | Self::AwsCloudHsm { store } => Some(store),
         }
     }
 }
 
 impl Key {
-    /// A new, enabled key.
+    /// A new, enabled symmetric encryption key.
     pub(crate) fn new(id: &str, arn: &str, created: SystemTime, origin: Origin) -> Self {
+        Self::of_kind(KeyKind::SYMMETRIC, id, arn, created, origin)
+    }
+
+    /// A new, enabled key.
+    pub(crate) fn of_kind(
+        kind: KeyKind,
+        id: &str,
+        arn: &str,
+        created: SystemTime,
+        origin: Origin,
+    ) -> Self {
         Self {
             id: id.into(),
             arn: arn.into(),
             created,
+            kind,
             origin,
             admin_state: AdminState::Enabled,
             description: String::new(),
             policy: String::new(),
             tags: BTreeMap::new(),
+            last_usage: LastUsage::default(),
             changed: Serial::default(),
         }
     }
@@ -114,6 +135,11 @@ impl Key {
         self.created
     }
 
+    /// KeySpec and KeyUsage.
+    pub(crate) const fn kind(&self) -> KeyKind {
+        self.kind
+    }
+
     /// Where the key material comes from.
     pub(crate) const fn origin(&self) -> &Origin {
         &self.origin
@@ -123,7 +149,9 @@ impl Key {
     pub(crate) const fn rotating_material(&mut self) -> Option<&mut RotatingMaterial> {
         match &mut self.origin {
             Origin::AwsKms(material) => Some(material),
-            Origin::ExternalKeyStore { .. } | Origin::AwsCloudHsm { .. } => None,
+            Origin::AwsKmsFixed(_)
+            | Origin::ExternalKeyStore { .. }
+            | Origin::AwsCloudHsm { .. } => None,
         }
     }
 
@@ -161,8 +189,7 @@ impl Key {
             (AdminState::Enabled, Origin::AwsKms(material)) => {
                 material.automatic().map(|automatic| automatic.next)
             }
-            (AdminState::Enabled, Origin::ExternalKeyStore { .. } | Origin::AwsCloudHsm { .. })
-            | (AdminState::Disabled, _) => None,
+            (AdminState::Enabled | AdminState::Disabled, _) => None,
         }
     }
 }

@@ -128,7 +128,8 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
         .expect("32 bytes: HMAC-SHA-256 output")
 }
 
-fn internal() -> KmsError {
+/// What KMS says of its own faults.
+pub(crate) fn internal() -> KmsError {
     KmsError::new(
         "KMSInternalException",
         "The request was rejected because an internal exception occurred. The request can be retried.",

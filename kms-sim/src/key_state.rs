@@ -62,7 +62,9 @@ pub(crate) fn permit(operation: Operation, key: &Key, state: KeyState) -> Result
         Cell::X1or7 | Cell::X3or7 => Err(wrong_origin(key)),
         Cell::X11 => match key.origin() {
             Origin::ExternalKeyStore { .. } => Err(ProxyFailure::NotConnected.crypto_error()),
-            Origin::AwsKms(_) | Origin::AwsCloudHsm { .. } => invalid_state("unavailable"),
+            Origin::AwsKms(_) | Origin::AwsKmsFixed(_) | Origin::AwsCloudHsm { .. } => {
+                invalid_state("unavailable")
+            }
         },
     }
 }
@@ -156,13 +158,20 @@ const fn row(operation: Operation) -> [Cell; 4] {
     }
 }
 
-/// Whether KMS can rotate the key's material: neither imported nor in a custom key store.
+/// Whether KMS can rotate the key's material: that of a symmetric encryption key, neither imported nor in a custom key store.
 const fn rotates(key: &Key) -> bool {
     matches!(key.origin(), Origin::AwsKms(_))
 }
 
 /// Footnotes 6, 7 and 9.
 pub(crate) fn wrong_origin(key: &Key) -> KmsError {
+    if !key.kind().is_symmetric() {
+        return KmsError::unsupported(format!(
+            "{} key spec is {} which is not valid for this operation.",
+            key.arn(),
+            key.kind().spec.name()
+        ));
+    }
     KmsError::unsupported(format!(
         "{} origin is {} which is not valid for this operation.",
         key.arn(),

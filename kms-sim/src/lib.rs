@@ -23,17 +23,23 @@ mod dispatch;
 mod encryption_context;
 mod events;
 mod fault;
+mod fixed_key;
+#[cfg(test)]
+mod fixed_key_tests;
 mod grant;
 mod http;
 mod journal;
 mod key;
 mod key_material;
+mod key_spec;
 mod key_state;
 #[cfg(test)]
 mod key_state_tests;
 #[cfg(test)]
 mod key_tests;
+mod key_usage;
 mod keys;
+mod last_usage;
 mod observation;
 mod operation;
 mod past;
@@ -57,11 +63,13 @@ pub mod stub_proxy;
 #[cfg(test)]
 mod test_client;
 mod transitions;
+mod usable_fixed_key;
 mod usable_key;
 mod visibility;
 pub mod vpc_endpoint_service;
 #[cfg(test)]
 mod vpc_endpoint_service_tests;
+mod waiting;
 mod xks_client;
 mod xks_exchange;
 mod xks_pool;

@@ -39,17 +39,28 @@ impl Operation {
     pub(crate) const fn only_uses_keys(self) -> bool {
         matches!(
             self,
-            Self::Decrypt
+            Self::Decapsulate
+                | Self::Decrypt
+                | Self::DeriveSharedSecret
                 | Self::DescribeKey
+                | Self::Encapsulate
                 | Self::Encrypt
                 | Self::GenerateDataKey
+                | Self::GenerateDataKeyPair
+                | Self::GenerateDataKeyPairWithoutPlaintext
                 | Self::GenerateDataKeyWithoutPlaintext
+                | Self::GenerateMac
                 | Self::GenerateRandom
+                | Self::GetKeyLastUsage
                 | Self::GetKeyPolicy
                 | Self::GetKeyRotationStatus
+                | Self::GetPublicKey
                 | Self::ListKeyRotations
                 | Self::ListResourceTags
                 | Self::ReEncrypt
+                | Self::Sign
+                | Self::Verify
+                | Self::VerifyMac
         )
     }
 }

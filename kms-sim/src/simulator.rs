@@ -17,6 +17,7 @@ use crate::events::{EventLog, Subjects};
 use crate::journal::{Journal, Serial};
 use crate::key::{AdminState, Key, Origin};
 use crate::key_state::permit;
+use crate::key_usage::check_usage;
 use crate::keys::Keys;
 use crate::operation::Operation;
 use crate::past::Past;
@@ -370,6 +371,7 @@ impl RegionState {
             store.observation().throttled(operation);
         }
         admitted?;
+        check_usage(operation, key)?;
         permit(operation, key, key.state(&self.stores))?;
         Ok(key)
     }

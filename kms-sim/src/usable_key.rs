@@ -1,10 +1,12 @@
-//! A key that its state allowed to be used: double encryption for one operation, without any lock.
+//! A key that its state allowed to be used: encryption for one operation, without any lock.
 //!
 //! The inner layer is KMS's own key material, or, for keys of CloudHSM key stores, that in the cluster, which is the
 //! only one. Keys of external key stores have an outer layer: the external key, which
-//! is given the sealed inner layer as its plaintext, so that neither alone opens a ciphertext.
+//! is given the sealed inner layer as its plaintext, so that neither alone opens a ciphertext. Key pairs make
+//! ciphertexts of their own form, which name no key.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use xks_api::error::ErrorName;
 use xks_api::fields::{Aad, Plaintext};
@@ -19,17 +21,25 @@ use crate::ciphertext_blob::{
 };
 use crate::cloudhsm::{HsmFailure, HsmLink};
 use crate::encryption_context::EncryptionContext;
+use crate::fixed_key::{FixedKey, longest_plaintext};
 use crate::key::{Key, Origin};
-use crate::key_material::KeyMaterial;
+use crate::key_material::{KeyMaterial, internal};
+use crate::key_spec::{EncryptionAlgorithm, KeyKind};
+use crate::key_usage::check_algorithm;
+use crate::last_usage::LastUsage;
 use crate::operation::Operation;
 use crate::proxy_failure::ProxyFailure;
 use crate::simulator::{Caller, RegionState};
+use crate::waiting::on_a_thread;
 use crate::xks_client::XksLink;
 
 /// A key and the right to use it in one operation of one caller.
 pub(crate) struct UsableKey {
     operation: Operation,
     arn: Arc<str>,
+    kind: KeyKind,
+    algorithm: EncryptionAlgorithm,
+    last_usage: LastUsage,
     layers: UsableLayers,
 }
 
@@ -42,6 +52,8 @@ enum UsableLayers {
         external_key: ExternalKeyId,
         link: XksLink,
     },
+    /// A key pair.
+    Fixed(Arc<FixedKey>),
     /// The material is looked for when it is needed.
     CloudHsm { key_id: Arc<str>, link: HsmLink },
 }
@@ -61,8 +73,22 @@ impl RegionState {
         self.usable(operation, key, |key| match key.origin() {
             Origin::AwsKms(material) => Some(Arc::clone(material.current())),
             Origin::ExternalKeyStore { material, .. } => Some(Arc::clone(material)),
-            Origin::AwsCloudHsm { .. } => None,
+            Origin::AwsKmsFixed(_) | Origin::AwsCloudHsm { .. } => None,
         })
+    }
+
+    /// The key pair that a `KeyId` member names, to decrypt with it what names no key.
+    ///
+    /// # Errors
+    /// As [`key_to_encrypt`](Self::key_to_encrypt).
+    pub(crate) fn key_pair_to_decrypt(
+        &self,
+        operation: Operation,
+        caller: &Caller,
+        key_id: &str,
+    ) -> Result<UsableKey, KmsError> {
+        let key = self.key(operation, caller, key_id)?;
+        self.usable(operation, key, |_| None)
     }
 
     /// The key that a ciphertext names, to decrypt it.
@@ -98,7 +124,7 @@ impl RegionState {
         self.usable(operation, key, |key| match key.origin() {
             Origin::AwsKms(material) => material.find(blob.material).map(Arc::clone),
             Origin::ExternalKeyStore { material, .. } => Some(Arc::clone(material)),
-            Origin::AwsCloudHsm { .. } => None,
+            Origin::AwsKmsFixed(_) | Origin::AwsCloudHsm { .. } => None,
         })
     }
 
@@ -111,6 +137,7 @@ impl RegionState {
         let not_connected = || ProxyFailure::NotConnected.crypto_error();
         let layers = match key.origin() {
             Origin::AwsKms(_) => UsableLayers::Kms(material(key)),
+            Origin::AwsKmsFixed(fixed) => UsableLayers::Fixed(Arc::clone(fixed)),
             Origin::ExternalKeyStore {
                 store,
                 external_key,
@@ -136,6 +163,9 @@ impl RegionState {
         Ok(UsableKey {
             operation,
             arn: Arc::clone(key.arn()),
+            kind: key.kind(),
+            algorithm: EncryptionAlgorithm::SymmetricDefault,
+            last_usage: key.last_usage.clone(),
             layers,
         })
     }
@@ -151,14 +181,72 @@ impl UsableKey {
     pub(crate) fn material_id(&self) -> Option<String> {
         match &self.layers {
             UsableLayers::Kms(material) => material.as_ref().map(|m| m.id().to_hex()),
-            UsableLayers::KmsAndExternal { .. } | UsableLayers::CloudHsm { .. } => None,
+            UsableLayers::KmsAndExternal { .. }
+            | UsableLayers::Fixed(_)
+            | UsableLayers::CloudHsm { .. } => None,
         }
+    }
+
+    /// The same key, to be used with an algorithm.
+    ///
+    /// # Errors
+    /// InvalidKeyUsageException if it has not that algorithm.
+    pub(crate) fn with_algorithm(self, algorithm: EncryptionAlgorithm) -> Result<Self, KmsError> {
+        let algorithms = self.kind.encryption_algorithms();
+        check_algorithm(self.kind, algorithms, algorithm, algorithm.name())?;
+        Ok(Self { algorithm, ..self })
+    }
+
+    /// Takes note of that the operation succeeded.
+    pub(crate) fn used(&self, caller: &Caller, now: SystemTime) {
+        self.last_usage.note(self.operation, caller, now);
+    }
+
+    /// The plaintext of a ciphertext that was made with the public key of a pair.
+    ///
+    /// # Errors
+    /// InvalidCiphertextException without a message, ValidationException for a context.
+    pub(crate) async fn decrypt_by_pair(
+        &self,
+        ciphertext: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<Zeroizing<Vec<u8>>, KmsError> {
+        no_context(context)?;
+        let UsableLayers::Fixed(key) = &self.layers else {
+            return Err(invalid_ciphertext());
+        };
+        let (key, algorithm) = (Arc::clone(key), self.algorithm);
+        let ciphertext = ciphertext.to_vec();
+        let decrypt = move || key.decrypt(algorithm, &ciphertext);
+        on_a_thread(move || decrypt().ok_or_else(invalid_ciphertext)).await
+    }
+
+    /// The ciphertext of a plaintext by a key pair.
+    async fn encrypt_by_pair(
+        &self,
+        key: &Arc<FixedKey>,
+        plaintext: &[u8],
+        context: &EncryptionContext,
+    ) -> Result<Vec<u8>, KmsError> {
+        no_context(context)?;
+        let (key, algorithm) = (Arc::clone(key), self.algorithm);
+        let longest = longest_plaintext(self.kind.spec, algorithm);
+        if let Some(most) = longest.filter(|most| plaintext.len() > *most) {
+            return Err(KmsError::validation(format!(
+                "Algorithm {} and key spec {} cannot encrypt data larger than {most} bytes.",
+                algorithm.name(),
+                self.kind.spec.name()
+            )));
+        }
+        let plaintext = Zeroizing::new(plaintext.to_vec());
+        on_a_thread(move || key.encrypt(algorithm, &plaintext).ok_or_else(internal)).await
     }
 
     /// The CiphertextBlob of a plaintext.
     ///
     /// # Errors
-    /// KMSInvalidStateException for every failure of the proxy or the cluster.
+    /// KMSInvalidStateException for every failure of the proxy or the cluster; ValidationException for a plaintext that is
+    /// too long for a key pair, or a context with one.
     pub(crate) async fn encrypt(
         &self,
         caller: &Caller,
@@ -191,6 +279,7 @@ impl UsableKey {
                     .map_err(|failure| failure.crypto_error())?;
                 Ok(encode_external(header, &sealed))
             }
+            UsableLayers::Fixed(key) => self.encrypt_by_pair(key, plaintext, context).await,
             UsableLayers::CloudHsm { key_id, link } => {
                 let material = self.in_cluster(link, key_id)?;
                 let header = header(Layers::Kms, material.id(), &self.arn);
@@ -241,6 +330,7 @@ impl UsableKey {
                     .open(&context.aad(blob.header), inner.expose())
                     .ok_or_else(|| ProxyFailure::InnerCiphertext.crypto_error())
             }
+            UsableLayers::Fixed(_) => Err(invalid_ciphertext()),
             UsableLayers::CloudHsm { key_id, link } => {
                 let material = self.in_cluster(link, key_id)?;
                 match blob.contents {
@@ -275,6 +365,16 @@ impl UsableKey {
 /// What KMS answers for a ciphertext that is not genuine.
 pub(crate) const fn invalid_ciphertext() -> KmsError {
     KmsError::without_message("InvalidCiphertextException")
+}
+
+/// A key pair's ciphertext is bound to nothing else.
+fn no_context(context: &EncryptionContext) -> Result<(), KmsError> {
+    if context.is_empty() {
+        return Ok(());
+    }
+    Err(KmsError::validation(
+        "EncryptionContext is valid only with symmetric encryption KMS keys; omit it for an asymmetric KMS key.",
+    ))
 }
 
 fn proxy_aad(context: &EncryptionContext, header: &[u8]) -> Aad {

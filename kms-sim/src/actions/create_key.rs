@@ -16,11 +16,14 @@ use crate::api::shapes::{check_policy, merge_tags, policy, tags};
 use crate::api::{Input, KmsError, Members};
 use crate::arn::key_arn;
 use crate::custom_key_store::{ConnectionState, CustomKeyStore, CustomKeyStoreType};
+use crate::fixed_key::FixedKey;
 use crate::key::{Key, Origin};
 use crate::key_material::KeyMaterial;
+use crate::key_spec::{KeyKind, KeySpec, KeyUsage};
 use crate::operation::Operation;
 use crate::rotation::RotatingMaterial;
 use crate::simulator::{Caller, RegionState, Simulator};
+use crate::waiting::on_a_thread;
 use crate::xks_client::XksLink;
 
 /// Input of CreateKey.
@@ -28,9 +31,9 @@ use crate::xks_client::XksLink;
 pub(crate) struct CreateKey {
     policy: Option<String>,
     description: String,
-    key_usage: Option<&'static str>,
-    customer_master_key_spec: Option<&'static str>,
-    key_spec: Option<&'static str>,
+    key_usage: Option<KeyUsage>,
+    customer_master_key_spec: Option<KeySpec>,
+    key_spec: Option<KeySpec>,
     origin: Option<RequestedOrigin>,
     custom_key_store_id: Option<String>,
     tags: Vec<(String, String)>,
@@ -55,11 +58,11 @@ impl Input for CreateKey {
                 .length(0, 8192)
                 .optional()
                 .unwrap_or_default(),
-            key_usage: m.choice("KeyUsage", KEY_USAGES).optional(),
+            key_usage: m.choice("KeyUsage", KeyUsage::CHOICES).optional(),
             customer_master_key_spec: m
                 .choice("CustomerMasterKeySpec", LEGACY_KEY_SPECS)
                 .optional(),
-            key_spec: m.choice("KeySpec", KEY_SPECS).optional(),
+            key_spec: m.choice("KeySpec", KeySpec::CHOICES).optional(),
             origin: m.choice("Origin", ORIGINS).optional(),
             custom_key_store_id: m.text("CustomKeyStoreId").length(1, 64).optional(),
             tags: tags(m).unwrap_or_default(),
@@ -96,15 +99,21 @@ pub(crate) async fn create(
     caller: &Caller,
     input: CreateKey,
 ) -> Result<KeyMetadataOutput, KmsError> {
+    let kind = kind(&input)?;
     let place = place(&input)?;
     let tags = merge_tags(&Default::default(), input.tags)?;
     if let Some(policy) = &input.policy {
         check_policy(policy)?;
     }
-    let material = KeyMaterial::generate()?;
     let region = simulator.region(caller);
     let origin = match &place {
-        Place::Kms => Origin::AwsKms(RotatingMaterial::new(material)),
+        Place::Kms if kind.is_symmetric() => {
+            Origin::AwsKms(RotatingMaterial::new(KeyMaterial::generate()?))
+        }
+        Place::Kms => {
+            let material = on_a_thread(move || FixedKey::generate(kind.spec)).await?;
+            Origin::AwsKmsFixed(Arc::new(material))
+        }
         Place::ExternalKeyStore {
             store,
             external_key,
@@ -120,7 +129,7 @@ pub(crate) async fn create(
             Origin::ExternalKeyStore {
                 store,
                 external_key: external_key.clone(),
-                material: Arc::new(material),
+                material: Arc::new(KeyMaterial::generate()?),
             }
         }
         Place::CloudHsm { store } => {
@@ -132,7 +141,7 @@ pub(crate) async fn create(
         }
     };
     let id = Uuid::new_v4().to_string();
-    let mut key = Key::new(&id, &key_arn(caller, &id), region.now(), origin);
+    let mut key = Key::of_kind(kind, &id, &key_arn(caller, &id), region.now(), origin);
     key.description = input.description;
     key.policy = input.policy.unwrap_or_else(|| default_policy(caller));
     key.tags = tags;
@@ -156,8 +165,8 @@ pub(crate) async fn create(
     Ok(KeyMetadataOutput { key_metadata })
 }
 
-/// Checks what the request says about itself.
-fn place(input: &CreateKey) -> Result<Place, KmsError> {
+/// KeySpec and KeyUsage, which must fit each other.
+fn kind(input: &CreateKey) -> Result<KeyKind, KmsError> {
     let spec = match (input.key_spec, input.customer_master_key_spec) {
         (Some(_), Some(_)) => {
             return Err(KmsError::validation(
@@ -165,9 +174,47 @@ fn place(input: &CreateKey) -> Result<Place, KmsError> {
                  is deprecated.",
             ));
         }
-        (spec, legacy) => spec.or(legacy).unwrap_or(SYMMETRIC_DEFAULT),
+        (spec, legacy) => spec.or(legacy).unwrap_or(KeySpec::SymmetricDefault),
     };
-    let usage = input.key_usage.unwrap_or(ENCRYPT_DECRYPT);
+    let custom = matches!(
+        input.origin,
+        Some(RequestedOrigin::ExternalKeyStore | RequestedOrigin::AwsCloudHsm)
+    );
+    let usable = |usage| usage == KeyUsage::EncryptDecrypt;
+    let plain = spec == KeySpec::SymmetricDefault && input.key_usage.is_none_or(usable);
+    if custom && (!plain || input.multi_region) {
+        return Err(KmsError::unsupported(
+            "Keys in a custom key store have KeySpec SYMMETRIC_DEFAULT, KeyUsage ENCRYPT_DECRYPT and are not \
+             multi-Region keys.",
+        ));
+    }
+    let usage = match input.key_usage {
+        Some(usage) => usage,
+        None if spec == KeySpec::SymmetricDefault => KeyUsage::EncryptDecrypt,
+        None => {
+            return Err(KmsError::validation(
+                "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.",
+            ));
+        }
+    };
+    let kind = KeyKind { spec, usage };
+    if !kind.exists() {
+        return Err(KmsError::validation(format!(
+            "KeyUsage {} is not compatible with KeySpec {}",
+            usage.name(),
+            spec.name()
+        )));
+    }
+    if spec == KeySpec::Sm2 {
+        return Err(KmsError::unsupported(
+            "KeySpec SM2 is supported in China Regions only, which kms-sim does not simulate.",
+        ));
+    }
+    Ok(kind)
+}
+
+/// Checks what the request says about where the key is.
+fn place(input: &CreateKey) -> Result<Place, KmsError> {
     let origin = input.origin.unwrap_or(RequestedOrigin::AwsKms);
     let external = origin == RequestedOrigin::ExternalKeyStore;
     let custom = external || origin == RequestedOrigin::AwsCloudHsm;
@@ -183,23 +230,10 @@ fn place(input: &CreateKey) -> Result<Place, KmsError> {
     if custom && input.custom_key_store_id.is_none() {
         return invalid(NO_STORE);
     }
-    if custom && (spec != SYMMETRIC_DEFAULT || usage != ENCRYPT_DECRYPT || input.multi_region) {
+    if input.multi_region {
         return Err(KmsError::unsupported(
-            "Keys in a custom key store have KeySpec SYMMETRIC_DEFAULT, KeyUsage ENCRYPT_DECRYPT and are not \
-             multi-Region keys.",
+            "kms-sim does not support multi-Region keys yet.",
         ));
-    }
-    if spec != SYMMETRIC_DEFAULT || input.multi_region {
-        return Err(KmsError::unsupported(format!(
-            "kms-sim does not support KeySpec {spec} with MultiRegion {} yet; it supports SYMMETRIC_DEFAULT keys of \
-             one Region.",
-            input.multi_region
-        )));
-    }
-    if usage != ENCRYPT_DECRYPT {
-        return Err(KmsError::validation(format!(
-            "KeyUsage {usage} is not compatible with KeySpec {spec}"
-        )));
     }
     match (origin, &input.custom_key_store_id, &input.xks_key_id) {
         (RequestedOrigin::AwsKms, ..) => Ok(Place::Kms),
@@ -335,17 +369,6 @@ fn not_connected(id: &str, state: ConnectionState) -> KmsError {
 }
 
 const NO_STORE: &str = "Origin AWS_CLOUDHSM and EXTERNAL_KEY_STORE require CustomKeyStoreId.";
-const SYMMETRIC_DEFAULT: &str = "SYMMETRIC_DEFAULT";
-const ENCRYPT_DECRYPT: &str = "ENCRYPT_DECRYPT";
-
-const KEY_USAGES: &[(&str, &str)] = &[
-    ("SIGN_VERIFY", "SIGN_VERIFY"),
-    (ENCRYPT_DECRYPT, ENCRYPT_DECRYPT),
-    ("GENERATE_VERIFY_MAC", "GENERATE_VERIFY_MAC"),
-    ("KEY_AGREEMENT", "KEY_AGREEMENT"),
-    ("ENCAPSULATE_DECAPSULATE", "ENCAPSULATE_DECAPSULATE"),
-];
-
 const ORIGINS: &[(&str, RequestedOrigin)] = &[
     ("AWS_KMS", RequestedOrigin::AwsKms),
     ("EXTERNAL", RequestedOrigin::External),
@@ -353,41 +376,19 @@ const ORIGINS: &[(&str, RequestedOrigin)] = &[
     ("EXTERNAL_KEY_STORE", RequestedOrigin::ExternalKeyStore),
 ];
 
-const LEGACY_KEY_SPECS: &[(&str, &str)] = &[
-    ("RSA_2048", "RSA_2048"),
-    ("RSA_3072", "RSA_3072"),
-    ("RSA_4096", "RSA_4096"),
-    ("ECC_NIST_P256", "ECC_NIST_P256"),
-    ("ECC_NIST_P384", "ECC_NIST_P384"),
-    ("ECC_NIST_P521", "ECC_NIST_P521"),
-    ("ECC_SECG_P256K1", "ECC_SECG_P256K1"),
-    (SYMMETRIC_DEFAULT, SYMMETRIC_DEFAULT),
-    ("HMAC_224", "HMAC_224"),
-    ("HMAC_256", "HMAC_256"),
-    ("HMAC_384", "HMAC_384"),
-    ("HMAC_512", "HMAC_512"),
-    ("SM2", "SM2"),
-];
-
-const KEY_SPECS: &[(&str, &str)] = &[
-    ("RSA_2048", "RSA_2048"),
-    ("RSA_3072", "RSA_3072"),
-    ("RSA_4096", "RSA_4096"),
-    ("ECC_NIST_P256", "ECC_NIST_P256"),
-    ("ECC_NIST_P384", "ECC_NIST_P384"),
-    ("ECC_NIST_P521", "ECC_NIST_P521"),
-    ("ECC_SECG_P256K1", "ECC_SECG_P256K1"),
-    (SYMMETRIC_DEFAULT, SYMMETRIC_DEFAULT),
-    ("HMAC_224", "HMAC_224"),
-    ("HMAC_256", "HMAC_256"),
-    ("HMAC_384", "HMAC_384"),
-    ("HMAC_512", "HMAC_512"),
-    ("SM2", "SM2"),
-    ("ML_DSA_44", "ML_DSA_44"),
-    ("ML_DSA_65", "ML_DSA_65"),
-    ("ML_DSA_87", "ML_DSA_87"),
-    ("ML_KEM_512", "ML_KEM_512"),
-    ("ML_KEM_768", "ML_KEM_768"),
-    ("ML_KEM_1024", "ML_KEM_1024"),
-    ("ECC_NIST_EDWARDS25519", "ECC_NIST_EDWARDS25519"),
+/// `CustomerMasterKeySpec`
+const LEGACY_KEY_SPECS: &[(&str, KeySpec)] = &[
+    ("RSA_2048", KeySpec::Rsa2048),
+    ("RSA_3072", KeySpec::Rsa3072),
+    ("RSA_4096", KeySpec::Rsa4096),
+    ("ECC_NIST_P256", KeySpec::EccNistP256),
+    ("ECC_NIST_P384", KeySpec::EccNistP384),
+    ("ECC_NIST_P521", KeySpec::EccNistP521),
+    ("ECC_SECG_P256K1", KeySpec::EccSecgP256k1),
+    ("SYMMETRIC_DEFAULT", KeySpec::SymmetricDefault),
+    ("HMAC_224", KeySpec::Hmac224),
+    ("HMAC_256", KeySpec::Hmac256),
+    ("HMAC_384", KeySpec::Hmac384),
+    ("HMAC_512", KeySpec::Hmac512),
+    ("SM2", KeySpec::Sm2),
 ];

@@ -7,16 +7,17 @@ use crate::api::shapes::{encryption_context, grant_tokens, key_id, optional_key_
 use crate::api::{Bytes, Input, KmsError, Members, SecretBytes};
 use crate::ciphertext_blob::CiphertextBlob;
 use crate::encryption_context::EncryptionContext;
+use crate::key_spec::EncryptionAlgorithm;
 use crate::operation::Operation;
-use crate::simulator::{Caller, Simulator};
-use crate::usable_key::invalid_ciphertext;
+use crate::simulator::{Caller, RegionState, Simulator};
+use crate::usable_key::{UsableKey, invalid_ciphertext};
 
 /// Input of Encrypt.
 pub(crate) struct Encrypt {
     key_id: String,
     plaintext: Zeroizing<Vec<u8>>,
     context: EncryptionContext,
-    algorithm: &'static str,
+    algorithm: EncryptionAlgorithm,
     dry_run: bool,
 }
 
@@ -40,7 +41,7 @@ impl Input for Encrypt {
 pub(crate) struct EncryptOutput {
     ciphertext_blob: Bytes,
     key_id: String,
-    encryption_algorithm: &'static str,
+    encryption_algorithm: EncryptionAlgorithm,
 }
 
 /// Encrypt
@@ -52,12 +53,13 @@ pub(crate) async fn encrypt(
     let region = simulator.region(caller);
     let key = region
         .lock()
-        .key_to_encrypt(Operation::Encrypt, caller, &input.key_id)?;
-    check_algorithm(input.algorithm)?;
+        .key_to_encrypt(Operation::Encrypt, caller, &input.key_id)?
+        .with_algorithm(input.algorithm)?;
     check_dry_run(input.dry_run)?;
     let blob = key
         .encrypt(caller, &input.plaintext, &input.context)
         .await?;
+    key.used(caller, region.now());
     Ok(EncryptOutput {
         ciphertext_blob: Bytes(blob),
         key_id: key.arn().to_owned(),
@@ -70,7 +72,7 @@ pub(crate) struct Decrypt {
     ciphertext_blob: Option<Zeroizing<Vec<u8>>>,
     context: EncryptionContext,
     key_id: Option<String>,
-    algorithm: &'static str,
+    algorithm: EncryptionAlgorithm,
     recipient: Option<()>,
     dry_run: bool,
 }
@@ -97,7 +99,7 @@ impl Input for Decrypt {
 pub(crate) struct DecryptOutput {
     key_id: String,
     plaintext: SecretBytes,
-    encryption_algorithm: &'static str,
+    encryption_algorithm: EncryptionAlgorithm,
     #[serde(skip_serializing_if = "Option::is_none")]
     key_material_id: Option<String>,
 }
@@ -117,13 +119,14 @@ pub(crate) async fn decrypt(
         region.lock().key(Operation::Decrypt, caller, key_id)?;
         return Err(dry_run_exception());
     };
-    let blob = CiphertextBlob::parse(blob).ok_or_else(invalid_ciphertext)?;
-    let key = region
-        .lock()
-        .key_to_decrypt(Operation::Decrypt, caller, key_id, &blob)?;
-    check_algorithm(input.algorithm)?;
+    let operation = Operation::Decrypt;
+    let source = {
+        let (algorithm, state) = (input.algorithm, region.lock());
+        Source::find(&state, operation, caller, key_id, algorithm, blob)?
+    };
     check_dry_run(input.dry_run)?;
-    let plaintext = key.decrypt(caller, blob, &input.context).await?;
+    let (key, plaintext) = source.open(caller, &input.context).await?;
+    key.used(caller, region.now());
     Ok(DecryptOutput {
         key_id: key.arn().to_owned(),
         plaintext: SecretBytes(plaintext),
@@ -139,8 +142,8 @@ pub(crate) struct ReEncrypt {
     source_key_id: Option<String>,
     destination_key_id: String,
     destination_context: EncryptionContext,
-    source_algorithm: &'static str,
-    destination_algorithm: &'static str,
+    source_algorithm: EncryptionAlgorithm,
+    destination_algorithm: EncryptionAlgorithm,
     dry_run: bool,
 }
 
@@ -169,8 +172,8 @@ pub(crate) struct ReEncryptOutput {
     ciphertext_blob: Bytes,
     source_key_id: String,
     key_id: String,
-    source_encryption_algorithm: &'static str,
-    destination_encryption_algorithm: &'static str,
+    source_encryption_algorithm: EncryptionAlgorithm,
+    destination_encryption_algorithm: EncryptionAlgorithm,
     #[serde(skip_serializing_if = "Option::is_none")]
     source_key_material_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -192,21 +195,22 @@ pub(crate) async fn re_encrypt(
         state.key(Operation::ReEncrypt, caller, &input.destination_key_id)?;
         return Err(dry_run_exception());
     };
-    let blob = CiphertextBlob::parse(blob).ok_or_else(invalid_ciphertext)?;
+    let operation = Operation::ReEncrypt;
     let (source, destination) = {
-        let state = region.lock();
-        let source = state.key_to_decrypt(Operation::ReEncrypt, caller, source_key_id, &blob)?;
-        check_algorithm(input.source_algorithm)?;
-        let destination =
-            state.key_to_encrypt(Operation::ReEncrypt, caller, &input.destination_key_id)?;
-        check_algorithm(input.destination_algorithm)?;
+        let (algorithm, state) = (input.source_algorithm, region.lock());
+        let source = Source::find(&state, operation, caller, source_key_id, algorithm, blob)?;
+        let destination = state
+            .key_to_encrypt(operation, caller, &input.destination_key_id)?
+            .with_algorithm(input.destination_algorithm)?;
         (source, destination)
     };
     check_dry_run(input.dry_run)?;
-    let plaintext = source.decrypt(caller, blob, &input.source_context).await?;
+    let (source, plaintext) = source.open(caller, &input.source_context).await?;
     let blob = destination
         .encrypt(caller, &plaintext, &input.destination_context)
         .await?;
+    source.used(caller, region.now());
+    destination.used(caller, region.now());
     Ok(ReEncryptOutput {
         ciphertext_blob: Bytes(blob),
         source_key_id: source.arn().to_owned(),
@@ -216,6 +220,62 @@ pub(crate) async fn re_encrypt(
         source_key_material_id: source.material_id(),
         destination_key_material_id: destination.material_id(),
     })
+}
+
+/// A ciphertext, and the key that decrypts it.
+struct Source<'b> {
+    key: UsableKey,
+    sealed: Sealed<'b>,
+}
+
+/// Ciphertexts of symmetric keys name their key, those of key pairs do not.
+enum Sealed<'b> {
+    Blob(CiphertextBlob<'b>),
+    ByPair(&'b [u8]),
+}
+
+impl<'b> Source<'b> {
+    fn find(
+        state: &RegionState,
+        operation: Operation,
+        caller: &Caller,
+        key_id: Option<&str>,
+        algorithm: EncryptionAlgorithm,
+        ciphertext: &'b [u8],
+    ) -> Result<Self, KmsError> {
+        let of_pair = |key_id| {
+            let key = state.key_pair_to_decrypt(operation, caller, key_id)?;
+            Ok(Self {
+                key: key.with_algorithm(algorithm)?,
+                sealed: Sealed::ByPair(ciphertext),
+            })
+        };
+        if algorithm != EncryptionAlgorithm::SymmetricDefault {
+            return of_pair(key_id.ok_or_else(pair_required)?);
+        }
+        let Some(blob) = CiphertextBlob::parse(ciphertext) else {
+            // A key pair has not this algorithm; a symmetric key has no such ciphertext.
+            key_id.map_or(Ok(()), |key_id| of_pair(key_id).map(drop))?;
+            return Err(invalid_ciphertext());
+        };
+        let key = state.key_to_decrypt(operation, caller, key_id, &blob)?;
+        Ok(Self {
+            key: key.with_algorithm(algorithm)?,
+            sealed: Sealed::Blob(blob),
+        })
+    }
+
+    async fn open(
+        self,
+        caller: &Caller,
+        context: &EncryptionContext,
+    ) -> Result<(UsableKey, Zeroizing<Vec<u8>>), KmsError> {
+        let plaintext = match self.sealed {
+            Sealed::Blob(blob) => self.key.decrypt(caller, blob, context).await?,
+            Sealed::ByPair(ciphertext) => self.key.decrypt_by_pair(ciphertext, context).await?,
+        };
+        Ok((self.key, plaintext))
+    }
 }
 
 /// `DryRun`
@@ -276,33 +336,19 @@ fn ciphertext_blob(members: &mut Members<'_>, dry_run: bool) -> Option<Zeroizing
     Some(blob.required())
 }
 
-fn algorithm(members: &mut Members<'_>, name: &str) -> &'static str {
+fn algorithm(members: &mut Members<'_>, name: &str) -> EncryptionAlgorithm {
     members
-        .choice(name, ALGORITHMS)
+        .choice(name, EncryptionAlgorithm::CHOICES)
         .optional()
-        .unwrap_or(SYMMETRIC_DEFAULT)
-}
-
-/// All keys are symmetric.
-fn check_algorithm(algorithm: &str) -> Result<(), KmsError> {
-    if algorithm == SYMMETRIC_DEFAULT {
-        return Ok(());
-    }
-    Err(KmsError::new(
-        "InvalidKeyUsageException",
-        format!("Algorithm {algorithm} is incompatible with key spec SYMMETRIC_DEFAULT."),
-    ))
+        .unwrap_or(EncryptionAlgorithm::SymmetricDefault)
 }
 
 fn key_id_required() -> KmsError {
     KmsError::validation("A key ID is required when the ciphertext is ignored.")
 }
 
-const SYMMETRIC_DEFAULT: &str = "SYMMETRIC_DEFAULT";
-
-const ALGORITHMS: &[(&str, &str)] = &[
-    (SYMMETRIC_DEFAULT, SYMMETRIC_DEFAULT),
-    ("RSAES_OAEP_SHA_1", "RSAES_OAEP_SHA_1"),
-    ("RSAES_OAEP_SHA_256", "RSAES_OAEP_SHA_256"),
-    ("SM2PKE", "SM2PKE"),
-];
+fn pair_required() -> KmsError {
+    KmsError::validation(
+        "A key ID is required to decrypt a ciphertext of an asymmetric KMS key, which does not name its key.",
+    )
+}

@@ -98,6 +98,7 @@ async fn generate(
     let mut data_key = Zeroizing::new(vec![0; len.into()]);
     fill_random(&mut data_key)?;
     let blob = key.encrypt(caller, &data_key, &input.context).await?;
+    key.used(caller, region.now());
     let output = GenerateDataKeyOutput {
         ciphertext_blob: Bytes(blob),
         plaintext: None,

@@ -8,6 +8,10 @@ use crate::api::shapes::{grant_tokens, key_id};
 use crate::api::{Input, KmsError, Members, PageRequest, Timestamp};
 use crate::custom_key_store::CustomKeyStore;
 use crate::key::{AdminState, Key, Origin};
+use crate::key_spec::{
+    EncapsulationAlgorithm, EncryptionAlgorithm, KeyAgreementAlgorithm, KeySpec, KeyUsage,
+    MacAlgorithm, SigningAlgorithm,
+};
 use crate::key_state::KeyState;
 use crate::operation::Operation;
 use crate::rotation::days;
@@ -24,7 +28,7 @@ pub(crate) struct KeyMetadata {
     creation_date: Timestamp,
     enabled: bool,
     description: String,
-    key_usage: &'static str,
+    key_usage: KeyUsage,
     key_state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     deletion_date: Option<Timestamp>,
@@ -34,9 +38,18 @@ pub(crate) struct KeyMetadata {
     #[serde(skip_serializing_if = "Option::is_none")]
     cloud_hsm_cluster_id: Option<String>,
     key_manager: &'static str,
-    customer_master_key_spec: &'static str,
-    key_spec: &'static str,
-    encryption_algorithms: [&'static str; 1],
+    customer_master_key_spec: KeySpec,
+    key_spec: KeySpec,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    encryption_algorithms: &'static [EncryptionAlgorithm],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    signing_algorithms: &'static [SigningAlgorithm],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    key_agreement_algorithms: &'static [KeyAgreementAlgorithm],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    encapsulation_algorithms: &'static [EncapsulationAlgorithm],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    mac_algorithms: &'static [MacAlgorithm],
     multi_region: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     xks_key_configuration: Option<XksKeyConfiguration>,
@@ -55,7 +68,7 @@ impl KeyMetadata {
     /// What is told of a key, its state as it is seen.
     pub(crate) fn new(key: &Key, region: &RegionState, caller: &Caller) -> Self {
         let stores = &region.stores;
-        let state = key.seen_state(stores, &region.past);
+        let (state, kind) = (key.seen_state(stores, &region.past), key.kind());
         let store = key.origin().store().and_then(|id| stores.find(id.as_str()));
         let (xks_key_configuration, current_key_material_id) = match key.origin() {
             Origin::AwsKms(material) => (None, Some(material.current().id().to_hex())),
@@ -63,7 +76,7 @@ impl KeyMetadata {
                 let id = external_key.as_str().to_owned();
                 (Some(XksKeyConfiguration { id }), None)
             }
-            Origin::AwsCloudHsm { .. } => (None, None),
+            Origin::AwsKmsFixed(_) | Origin::AwsCloudHsm { .. } => (None, None),
         };
         Self {
             account: caller.account.clone(),
@@ -72,7 +85,7 @@ impl KeyMetadata {
             creation_date: Timestamp(key.created()),
             enabled: state == KeyState::Enabled,
             description: key.description.clone(),
-            key_usage: "ENCRYPT_DECRYPT",
+            key_usage: kind.usage,
             key_state: state.name(),
             deletion_date: match key.admin_state {
                 AdminState::PendingDeletion(date) => Some(Timestamp(date)),
@@ -84,9 +97,13 @@ impl KeyMetadata {
                 .and_then(CustomKeyStore::cluster_id)
                 .map(ToString::to_string),
             key_manager: "CUSTOMER",
-            customer_master_key_spec: "SYMMETRIC_DEFAULT",
-            key_spec: "SYMMETRIC_DEFAULT",
-            encryption_algorithms: ["SYMMETRIC_DEFAULT"],
+            customer_master_key_spec: kind.spec,
+            key_spec: kind.spec,
+            encryption_algorithms: kind.encryption_algorithms(),
+            signing_algorithms: kind.signing_algorithms(),
+            key_agreement_algorithms: kind.key_agreement_algorithms(),
+            encapsulation_algorithms: kind.encapsulation_algorithms(),
+            mac_algorithms: kind.mac_algorithms(),
             multi_region: false,
             xks_key_configuration,
             current_key_material_id,

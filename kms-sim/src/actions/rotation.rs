@@ -216,7 +216,9 @@ pub(crate) async fn list(
 fn material(key: &Key) -> Result<&RotatingMaterial, KmsError> {
     match key.origin() {
         Origin::AwsKms(material) => Ok(material),
-        Origin::ExternalKeyStore { .. } | Origin::AwsCloudHsm { .. } => Err(wrong_origin(key)),
+        Origin::AwsKmsFixed(_) | Origin::ExternalKeyStore { .. } | Origin::AwsCloudHsm { .. } => {
+            Err(wrong_origin(key))
+        }
     }
 }
 

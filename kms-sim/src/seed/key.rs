@@ -19,8 +19,10 @@ use crate::api::shapes::check_policy;
 use crate::arn::{is_uuid, key_arn};
 use crate::cloudhsm::ClusterKeyImage;
 use crate::custom_key_store::CustomKeyStoreId;
+use crate::fixed_key::FixedKey;
 use crate::key::{AdminState, Key, Origin};
 use crate::key_material::KeyMaterial;
+use crate::key_spec::KeyKind;
 use crate::rotation::{RotatingMaterial, days};
 use crate::simulator::Caller;
 use crate::state_image::{AliasImage, KeyImage, Record};
@@ -42,8 +44,8 @@ impl Reader<'_> {
             if let Some(id) = &id {
                 ids.check(&section, &home, "id", id);
             }
-            let material = self.material(&section);
-            let origin = self.origin(&section, &home, stores, material);
+            let kind = Self::kind(&section);
+            let origin = kind.and_then(|kind| self.origin(&section, &home, stores, kind));
             if let Some(SeedOrigin::External(store, external_key, _)) = &origin {
                 let name = format!("{store} {external_key}");
                 external_keys.check(&section, &home, "xks-key-id", &name);
@@ -58,11 +60,11 @@ impl Reader<'_> {
             let terms = self.terms(&section, &home);
             let rotates = matches!(origin, Some(SeedOrigin::Kms(_)) | None);
             if terms.rotation_period.is_some() && !rotates {
-                let expected = "none: KMS does not rotate keys of custom key stores";
+                let expected = "none: KMS rotates neither keys of custom key stores nor asymmetric or HMAC keys";
                 section.problem("rotation-period-days", "a period", expected);
             }
-            if let (Some(id), Some(origin)) = (id, origin) {
-                let key = self.key(&home, &id, origin, terms, records);
+            if let (Some(id), Some(kind), Some(origin)) = (id, kind, origin) {
+                let key = self.key(&home, &id, kind, origin, terms, records);
                 for name in &names {
                     records.push(self.alias(&home, name, key.id()));
                 }
@@ -108,6 +110,7 @@ impl Reader<'_> {
         &self,
         home: &Home,
         id: &str,
+        kind: KeyKind,
         origin: SeedOrigin,
         terms: Terms,
         records: &mut Vec<Record>,
@@ -120,6 +123,7 @@ impl Reader<'_> {
                 }
                 Origin::AwsKms(material)
             }
+            SeedOrigin::Fixed(key) => Origin::AwsKmsFixed(key),
             SeedOrigin::External(store, external_key, material) => Origin::ExternalKeyStore {
                 store,
                 external_key,
@@ -131,7 +135,8 @@ impl Reader<'_> {
                 Origin::AwsCloudHsm { store }
             }
         };
-        let mut key = Key::new(id, &key_arn(&caller(home), id), self.now, origin);
+        let arn = key_arn(&caller(home), id);
+        let mut key = Key::of_kind(kind, id, &arn, self.now, origin);
         key.description = terms.description;
         key.policy = terms.policy;
         key.tags = terms.tags;
@@ -144,7 +149,7 @@ impl Reader<'_> {
         section: &Section,
         home: &Home,
         stores: &SeedStores,
-        material: Option<KeyMaterial>,
+        kind: KeyKind,
     ) -> Option<SeedOrigin> {
         let external_key = |text: &str| ExternalKeyId::try_from(text).ok();
         let external_key = section.text("xks-key-id", external_key, EXTERNAL_KEY_ID);
@@ -153,8 +158,19 @@ impl Reader<'_> {
             if external_key.is_some() {
                 section.problem("custom-key-store", "nothing", "the store of the xks-key-id");
             }
-            return Some(SeedOrigin::Kms(material?));
+            return match kind.is_symmetric() {
+                true => self.material(section).map(SeedOrigin::Kms),
+                false => self
+                    .fixed_key(section, kind.spec)
+                    .map(|key| SeedOrigin::Fixed(Arc::new(key))),
+            };
         };
+        if !kind.is_symmetric() {
+            let expected = "none: keys of custom key stores are SYMMETRIC_DEFAULT";
+            section.problem("key-spec", kind.spec.name(), expected);
+            return None;
+        }
+        let material = self.material(section);
         match stores.get(&(home.clone(), store.to_string())) {
             None => {
                 let expected = "the id of one of the [[custom-key-stores]] of this file, of the same account and Region";
@@ -263,6 +279,7 @@ struct Terms {
 /// Where the material of a key is.
 enum SeedOrigin {
     Kms(KeyMaterial),
+    Fixed(Arc<FixedKey>),
     External(CustomKeyStoreId, ExternalKeyId, KeyMaterial),
     CloudHsm(CustomKeyStoreId, crate::cloudhsm::ClusterId, KeyMaterial),
 }

@@ -6,6 +6,7 @@
 mod cluster;
 mod connect;
 mod document;
+mod fixed_key;
 mod key;
 mod store;
 

@@ -86,6 +86,19 @@ fn the_example_gives_what_it_says() {
     let xks = described("1234abcd-12ab-34cd-56ef-1234567890ad");
     assert_eq!(xks["XksKeyConfiguration"]["Id"], "demo");
     described("alias/many/2");
+    let signer = described("alias/signer");
+    assert_eq!(signer["KeySpec"], "ECC_NIST_P256");
+    // As `openssl pkey -pubout -outform DER` has it.
+    let public = client.ok("GetPublicKey", json!({"KeyId": "alias/signer"}));
+    assert_eq!(public["PublicKey"], SIGNER_PUBLIC_KEY);
+    let input = json!({
+        "KeyId": "1234abcd-12ab-34cd-56ef-1234567890b0", "Message": "c2VjcmV0", "MacAlgorithm": "HMAC_SHA_224",
+    });
+    // hmac.digest(bytes(range(28)), b"secret", "sha224") in Python
+    assert_eq!(
+        client.ok("GenerateMac", input)["Mac"],
+        "QwlJbTIJOksfKfwaTW1C50HoqA+qZFXcOUu4Lw=="
+    );
 }
 
 #[test]
@@ -134,6 +147,17 @@ fn every_problem_is_reported_with_its_place() {
         id = "1234abcd-12ab-34cd-56ef-1234567890ab"
         pending-deletion-days = 6
         policy = "{}"
+        [[keys]]
+        id = "1234abcd-12ab-34cd-56ef-1234567890ac"
+        key-spec = "RSA_2048"
+        key-usage = "KEY_AGREEMENT"
+        [[keys]]
+        id = "1234abcd-12ab-34cd-56ef-1234567890ad"
+        key-spec = "ECC_NIST_P256"
+        [[keys]]
+        id = "1234abcd-12ab-34cd-56ef-1234567890ae"
+        key-spec = "ECC_SECG_P256K1"
+        private-key = "c2VjcmV0"
         [[bulk-keys]]
         "#,
     );
@@ -159,6 +183,9 @@ fn every_problem_is_reported_with_its_place() {
         "keys[1].id: found \"1234abcd-12ab-34cd-56ef-1234567890ab\", which keys[0].id has",
         "keys[1].pending-deletion-days: found 6; expected a whole number from 7 to 30",
         "keys[1].policy: found The policy has no Statement.; expected a key policy",
+        "keys[2].key-usage: found KEY_AGREEMENT; expected a usage that keys of RSA_2048 have",
+        "keys[3].key-usage: found nothing; expected SIGN_VERIFY or KEY_AGREEMENT",
+        "keys[4].private-key: found another text (not shown",
         "bulk-keys[0].count: found nothing",
     ] {
         assert!(
@@ -267,3 +294,5 @@ fn secrets_and_policies_come_from_files_too() {
         r#"{"Statement": []}"#
     );
 }
+
+const SIGNER_PUBLIC_KEY: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEa9EwvBEdmZBHCvJHA/3bdGJHTdc2MXe/sZnP8oNCGwmbNT57ChuF5BIOYyt6iR/ZjjSxsmRZ5YX+7oDUUAHrBg==";

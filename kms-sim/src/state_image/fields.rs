@@ -8,8 +8,11 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
+use super::Defect;
 use crate::cloudhsm::KeyStorePassword;
+use crate::fixed_key::FixedKey;
 use crate::key_material::KeyMaterial;
+use crate::key_spec::KeyKind;
 
 /// 32 bytes of key material, in base64.
 pub(crate) struct Material(pub(crate) Arc<KeyMaterial>);
@@ -34,6 +37,30 @@ impl<'de> Deserialize<'de> for Material {
                 "expected 32 bytes of key material in base64",
             )),
         }
+    }
+}
+
+/// The secret of an HMAC key or a key pair, in base64.
+#[derive(Deserialize, Serialize)]
+#[serde(transparent)]
+pub(crate) struct FixedSecret(SecretText);
+
+impl FixedSecret {
+    /// The key as it is.
+    pub(crate) fn of(key: &FixedKey) -> Self {
+        Self(SecretText(Zeroizing::new(
+            STANDARD.encode(key.secret_bytes()),
+        )))
+    }
+
+    /// The key as it was.
+    pub(crate) fn restore(self, kind: KeyKind) -> Result<Arc<FixedKey>, Defect> {
+        let bytes = STANDARD.decode(self.0.0.as_bytes()).map(Zeroizing::new);
+        let key = bytes
+            .ok()
+            .and_then(|b| FixedKey::from_secret_bytes(kind.spec, &b));
+        key.map(Arc::new)
+            .ok_or(Defect::Value("the secret of a key"))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::cloudhsm::{BackupImage, ClusterImage, ClusterKeyImage};
 use crate::custom_key_store::StoreImage;
 use crate::vpc_endpoint_service::VpcEndpointService;
 
-pub(crate) use fields::{Material, Password, SecretText, instant};
+pub(crate) use fields::{FixedSecret, Material, Password, SecretText, instant};
 pub(crate) use name::RecordName;
 pub(crate) use region::{AliasImage, GrantImage, KeyImage};
 pub(crate) use restore::Restored;

@@ -7,11 +7,13 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use xks_api::ids::ExternalKeyId;
 
-use super::{Defect, Material, instant};
+use super::{Defect, FixedSecret, Material, instant};
 use crate::alias::Alias;
 use crate::custom_key_store::CustomKeyStoreId;
 use crate::grant::{Grant, GrantTerms};
 use crate::key::{AdminState, Key, Origin};
+use crate::key_spec::KeyKind;
+use crate::last_usage::{LastUsage, Usage};
 use crate::rotation::{Automatic, RotatingMaterial, Rotation, RotationType};
 use crate::visibility::Home;
 
@@ -22,12 +24,16 @@ pub(crate) struct KeyImage {
     pub(crate) home: Home,
     pub(crate) key_id: Arc<str>,
     arn: Arc<str>,
+    #[serde(default = "symmetric", skip_serializing_if = "is_symmetric")]
+    kind: KeyKind,
     #[serde(with = "instant")]
     created: SystemTime,
     state: StateImage,
     description: String,
     policy: String,
     tags: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_usage: Option<Usage>,
     origin: OriginImage,
 }
 
@@ -49,6 +55,8 @@ enum OriginImage {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         automatic: Option<Automatic>,
     },
+    #[serde(rename = "AWS_KMS_FIXED", rename_all = "PascalCase")]
+    AwsKmsFixed { secret: FixedSecret },
     #[serde(rename = "EXTERNAL_KEY_STORE", rename_all = "PascalCase")]
     ExternalKeyStore {
         custom_key_store_id: CustomKeyStoreId,
@@ -77,6 +85,7 @@ impl KeyImage {
             home: home.clone(),
             key_id: Arc::clone(key.id()),
             arn: Arc::clone(key.arn()),
+            kind: key.kind(),
             created: key.created(),
             state: match key.admin_state {
                 AdminState::Enabled => StateImage::Enabled,
@@ -86,14 +95,15 @@ impl KeyImage {
             description: key.description.clone(),
             policy: key.policy.clone(),
             tags: key.tags.clone(),
+            last_usage: key.last_usage.get(),
             origin: OriginImage::of(key.origin()),
         }
     }
 
     /// The key as it was.
     pub(crate) fn restore(self) -> Result<Key, Defect> {
-        let origin = self.origin.restore()?;
-        let mut key = Key::new(&self.key_id, &self.arn, self.created, origin);
+        let origin = self.origin.restore(self.kind)?;
+        let mut key = Key::of_kind(self.kind, &self.key_id, &self.arn, self.created, origin);
         key.admin_state = match self.state {
             StateImage::Enabled => AdminState::Enabled,
             StateImage::Disabled => AdminState::Disabled,
@@ -102,6 +112,7 @@ impl KeyImage {
         key.description = self.description;
         key.policy = self.policy;
         key.tags = self.tags;
+        key.last_usage = LastUsage::restored(self.last_usage);
         Ok(key)
     }
 }
@@ -122,6 +133,9 @@ impl OriginImage {
                     .collect(),
                 automatic: material.automatic(),
             },
+            Origin::AwsKmsFixed(key) => Self::AwsKmsFixed {
+                secret: FixedSecret::of(key),
+            },
             Origin::ExternalKeyStore {
                 store,
                 external_key,
@@ -137,7 +151,7 @@ impl OriginImage {
         }
     }
 
-    fn restore(self) -> Result<Origin, Defect> {
+    fn restore(self, kind: KeyKind) -> Result<Origin, Defect> {
         Ok(match self {
             Self::AwsKms {
                 first,
@@ -153,6 +167,7 @@ impl OriginImage {
                 let rotations = rotations.collect();
                 Origin::AwsKms(RotatingMaterial::restored(first.0, rotations, automatic))
             }
+            Self::AwsKmsFixed { secret } => Origin::AwsKmsFixed(secret.restore(kind)?),
             Self::ExternalKeyStore {
                 custom_key_store_id,
                 xks_key_id,
@@ -170,6 +185,15 @@ impl OriginImage {
             },
         })
     }
+}
+
+/// Images without a kind are of symmetric encryption keys.
+const fn symmetric() -> KeyKind {
+    KeyKind::SYMMETRIC
+}
+
+fn is_symmetric(kind: &KeyKind) -> bool {
+    kind.is_symmetric()
 }
 
 /// An alias.

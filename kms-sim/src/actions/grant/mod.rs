@@ -57,8 +57,8 @@ pub(crate) async fn create(
     let region = simulator.region(caller);
     let mut state = region.lock();
     let key = state.key(Operation::CreateGrant, caller, &input.key_id)?;
+    let terms = input.terms.check(key.kind())?;
     let key = Arc::clone(key.id());
-    let terms = input.terms.check()?;
     check_dry_run(input.dry_run)?;
     let grants = &mut state.keys.grants;
     if terms.name.is_some()

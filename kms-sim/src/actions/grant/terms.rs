@@ -2,6 +2,7 @@
 
 use crate::api::{KmsError, Members, Text};
 use crate::grant::{GrantConstraints, GrantPrincipal, GrantTerms};
+use crate::key_spec::{KeyKind, KeyUsage};
 
 /// The terms in a CreateGrant request.
 #[derive(Debug)]
@@ -50,8 +51,8 @@ impl RequestedTerms {
         }
     }
 
-    /// What a symmetric key's grant can permit, for whom, and how much a constraint can say.
-    pub(super) fn check(self) -> Result<GrantTerms, KmsError> {
+    /// What a grant of such a key can permit, for whom, and how much a constraint can say.
+    pub(super) fn check(self, kind: KeyKind) -> Result<GrantTerms, KmsError> {
         let terms = GrantTerms {
             name: self.name,
             grantee: self.grantee.exactly_one()?,
@@ -59,10 +60,12 @@ impl RequestedTerms {
             operations: self.operations,
             constraints: self.constraints,
         };
-        let unsupported = |operation: &&String| !SYMMETRIC_OPERATIONS.contains(&operation.as_str());
+        let unsupported = |operation: &&String| !permits(kind, operation);
         if let Some(operation) = terms.operations.iter().find(unsupported) {
             return Err(KmsError::validation(format!(
-                "Grant operation {operation} is not supported on a symmetric encryption KMS key."
+                "Grant operation {operation} is not supported on a KMS key with KeySpec {} and KeyUsage {}.",
+                kind.spec.name(),
+                kind.usage.name()
             )));
         }
         let constraints = terms.constraints.as_ref();
@@ -171,6 +174,23 @@ fn service_principal<'m>(members: &'m mut Members<'_>, name: &str) -> Text<'m> {
     )
 }
 
+/// Whether a key of that kind has the operation.
+fn permits(kind: KeyKind, operation: &str) -> bool {
+    match operation {
+        "CreateGrant" | "RetireGrant" | "DescribeKey" => true,
+        "Encrypt" | "Decrypt" | "ReEncryptFrom" | "ReEncryptTo" => {
+            kind.usage == KeyUsage::EncryptDecrypt
+        }
+        "GetPublicKey" => kind.spec.is_pair(),
+        "Sign" | "Verify" => kind.usage == KeyUsage::SignVerify,
+        "GenerateMac" | "VerifyMac" => kind.usage == KeyUsage::GenerateVerifyMac,
+        "DeriveSharedSecret" => kind.usage == KeyUsage::KeyAgreement,
+        "Encapsulate" | "Decapsulate" => kind.usage == KeyUsage::EncapsulateDecapsulate,
+        // Data keys and data key pairs.
+        _ => kind.is_symmetric(),
+    }
+}
+
 fn is_source_arn(text: &str) -> bool {
     let lower = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     let mut parts = text.splitn(6, ':');
@@ -225,20 +245,6 @@ const GRANT_OPERATIONS: &[&str] = &[
     "DeriveSharedSecret",
     "Encapsulate",
     "Decapsulate",
-];
-
-const SYMMETRIC_OPERATIONS: &[&str] = &[
-    "Decrypt",
-    "Encrypt",
-    "GenerateDataKey",
-    "GenerateDataKeyWithoutPlaintext",
-    "ReEncryptFrom",
-    "ReEncryptTo",
-    "CreateGrant",
-    "RetireGrant",
-    "DescribeKey",
-    "GenerateDataKeyPair",
-    "GenerateDataKeyPairWithoutPlaintext",
 ];
 
 #[cfg(test)]
