@@ -4,8 +4,11 @@
 //! for one test, with a token prepared.
 
 mod child;
+mod devices;
+mod faults;
 mod keys;
 mod messages;
+mod shim;
 mod token;
 
 use std::time::Duration;
@@ -31,30 +34,21 @@ struct Pkcs11Backend {
 
 impl Pkcs11Backend {
     fn with(change: impl FnOnce(&mut Settings)) -> Self {
+        Owner::of_the_token().make_keys();
+        Self::again(change)
+    }
+
+    /// With the keys that are there, or else are made.
+    fn again(change: impl FnOnce(&mut Settings)) -> Self {
         let owner = Owner::of_the_token();
-        for label in [
-            Self::KEY,
-            Self::OTHER_KEY,
-            Self::DISABLED_KEY,
-            Settings::TEST_KEY_LABEL,
-        ] {
-            owner.make_key(label, Usages::EncryptDecrypt);
+        if !owner.has_key(Self::KEY) {
+            owner.make_keys();
         }
-        owner.make_key(Self::ENCRYPT_ONLY_KEY, Usages::Encrypt);
-        owner.make_key(Self::DECRYPT_ONLY_KEY, Usages::Decrypt);
         let mut settings = settings();
         change(&mut settings);
         Self {
             key_manager: Pkcs11KeyManager::open(settings).unwrap(),
             owner,
-        }
-    }
-
-    /// With the keys that an earlier one made.
-    fn prepare_again() -> Self {
-        Self {
-            key_manager: Pkcs11KeyManager::open(settings()).unwrap(),
-            owner: Owner::of_the_token(),
         }
     }
 }

@@ -43,6 +43,11 @@ pub(super) fn library() -> PathBuf {
     std::env::var_os(LIBRARY).expect("set for the child").into()
 }
 
+/// Where the token is, in the child.
+pub(super) fn folder() -> PathBuf {
+    std::env::var_os(FOLDER).expect("set for the child").into()
+}
+
 const LIBRARY: &str = "XKS_TEST_PKCS11_LIBRARY";
 const FOLDER: &str = "XKS_TEST_PKCS11_FOLDER";
 const LIMIT: Duration = Duration::from_secs(120);

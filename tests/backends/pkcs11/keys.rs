@@ -142,7 +142,7 @@ fn a_wrong_pin_is_tried_once() {
             }
             drop(backend);
             // SoftHSM locks a token after many attempts only; one with the right PIN still works.
-            let backend = Pkcs11Backend::prepare_again();
+            let backend = Pkcs11Backend::again(|_| {});
             let key = backend.key_manager.resolve(&id(Pkcs11Backend::KEY)).await;
             seal(&*key.unwrap()).await.unwrap();
         },
@@ -159,6 +159,8 @@ fn a_missing_test_key_is_told_with_the_command_that_makes_it() {
         async || {
             let backend = Pkcs11Backend::with(|_| {});
             backend.owner.destroy_key(Settings::TEST_KEY_LABEL);
+            drop(backend);
+            let backend = Pkcs11Backend::again(|_| {});
             let cause = unavailable(backend.key_manager.test_key().await.err().unwrap());
             assert!(cause.contains("pkcs11-tool --module"), "{cause}");
             assert!(cause.contains(Settings::TEST_KEY_LABEL), "{cause}");
@@ -211,24 +213,27 @@ fn a_token_that_is_not_there_is_told_with_those_that_are() {
     );
 }
 
-fn unavailable(error: KeyManagerError) -> String {
+pub(super) fn unavailable(error: KeyManagerError) -> String {
     match &error {
         KeyManagerError::Unavailable(_) => error.source().unwrap().to_string(),
         other => panic!("{other:?}"),
     }
 }
 
-async fn seal(key: &dyn ExternalKey) -> Result<Sealed, KeyManagerError> {
+pub(super) async fn seal(key: &dyn ExternalKey) -> Result<Sealed, KeyManagerError> {
     let metadata = key.metadata()?;
     let aad = FramedAad::new(&Aad::default(), &metadata);
     key.seal(&plaintext(), metadata, &aad).await
 }
 
-async fn open(key: &dyn ExternalKey, sealed: &Sealed) -> Result<Plaintext, KeyManagerError> {
+pub(super) async fn open(
+    key: &dyn ExternalKey,
+    sealed: &Sealed,
+) -> Result<Plaintext, KeyManagerError> {
     key.open(sealed, &FramedAad::new(&Aad::default(), &sealed.metadata))
         .await
 }
 
-fn plaintext() -> Plaintext {
+pub(super) fn plaintext() -> Plaintext {
     Plaintext::from(&b"a data key of 32 bytes, or so it"[..])
 }

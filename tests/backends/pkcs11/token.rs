@@ -8,6 +8,10 @@ use cryptoki::session::{Session, UserType};
 use harness::softhsm::SoftHsm;
 use xks_api::message::KeyUsage;
 use xks_proxy::key_manager::embedded::Usages;
+use xks_proxy::key_manager::pkcs11::Settings;
+
+use super::Pkcs11Backend;
+use crate::suite::Backend as _;
 
 /// Whoever makes the keys; has a session only while at work.
 pub(super) struct Owner(Pkcs11);
@@ -15,6 +19,20 @@ pub(super) struct Owner(Pkcs11);
 impl Owner {
     pub(super) fn of_the_token() -> Self {
         Self(Pkcs11::new(super::child::library()).unwrap())
+    }
+
+    /// The keys of the suite.
+    pub(super) fn make_keys(&self) {
+        for label in [
+            Pkcs11Backend::KEY,
+            Pkcs11Backend::OTHER_KEY,
+            Pkcs11Backend::DISABLED_KEY,
+            Settings::TEST_KEY_LABEL,
+        ] {
+            self.make_key(label, Usages::EncryptDecrypt);
+        }
+        self.make_key(Pkcs11Backend::ENCRYPT_ONLY_KEY, Usages::Encrypt);
+        self.make_key(Pkcs11Backend::DECRYPT_ONLY_KEY, Usages::Decrypt);
     }
 
     pub(super) fn make_key(&self, label: &str, usages: Usages) {

@@ -56,6 +56,10 @@ impl Connection {
         }
     }
 
+    pub(super) fn has_key(&self, locator: &Locator) -> bool {
+        self.find(locator).is_ok()
+    }
+
     /// What a key may be used for, as its attributes say.
     pub(super) fn usages(&mut self, locator: &Locator) -> Result<Usages, Failure> {
         let handle = self.find(locator)?;

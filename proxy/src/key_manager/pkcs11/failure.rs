@@ -21,6 +21,9 @@ pub(super) enum Failure {
     NoAesGcm,
     #[error("the token has no AES key with {0}")]
     NoKey(Locator),
+    /// As a library does whose token is gone, but which has not noticed.
+    #[error("the token shows no AES key with {0}, and no longer the test key, which it has shown")]
+    LostKeys(Locator),
     #[error("the token has more than one AES key with {0}: give each a label or id of its own")]
     SeveralKeys(Locator),
     #[error("the AES key with {0} has {1} bits; expected 256")]
@@ -50,7 +53,9 @@ impl Failure {
         match self {
             Self::Call(error) => rv::judge(error),
             // Libraries list slots and tokens when they are initialized.
-            Self::NoToken(..) => verdict(Meaning::Unavailable, Again::NewLibrary),
+            Self::NoToken(..) | Self::LostKeys(_) => {
+                verdict(Meaning::Unavailable, Again::NewLibrary)
+            }
             Self::Pin(_) => verdict(Meaning::PinRefused, Again::Never),
             Self::InvalidCiphertext => verdict(Meaning::InvalidCiphertext, Again::Never),
             Self::SeveralTokens(_)

@@ -1,6 +1,6 @@
 //! One token: its slot found, its user logged in, sessions opened on it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use cryptoki::slot::{Slot, TokenInfo};
 
 use super::connection::Connection;
 use super::failure::Failure;
+use super::key_map::Locator;
 use super::library::{Entered, Library, User};
 use super::rv::Meaning;
 use super::settings::{Settings, TokenSelector};
@@ -24,6 +25,8 @@ pub(super) struct Token {
     /// One login at a time: a wrong PIN is tried once, whatever the number of threads.
     login: Mutex<Login>,
     has_aes_gcm: AtomicBool,
+    /// The last initialization of the library in which it showed the test key.
+    test_key_seen_in: AtomicU64,
     last_failure: Mutex<Option<(Instant, Arc<Failure>)>>,
     description: Mutex<Description>,
 }
@@ -44,6 +47,7 @@ impl Token {
             settings,
             login: Mutex::default(),
             has_aes_gcm: AtomicBool::new(false),
+            test_key_seen_in: AtomicU64::new(0),
             last_failure: Mutex::default(),
             description: Mutex::new(description),
         }
@@ -92,11 +96,38 @@ impl Token {
             let _ = session.close();
             return Err(failure);
         }
-        Ok(Connection::new(
-            session,
-            entered.generation,
-            self.settings.lookup_interval,
-        ))
+        let connection =
+            Connection::new(session, entered.generation, self.settings.lookup_interval);
+        self.shows_test_key(&connection, entered);
+        Ok(connection)
+    }
+
+    /// Whether a key that is not found is not there: else the keys are not there any more, or the token.
+    pub(super) fn lacks(
+        &self,
+        locator: Locator,
+        connection: &Connection,
+        entered: &Entered<'_>,
+    ) -> Failure {
+        let seen_in = self.test_key_seen_in.load(Ordering::Relaxed);
+        if !self.shows_test_key(connection, entered) && seen_in == entered.generation {
+            return Failure::LostKeys(locator);
+        }
+        Failure::NoKey(locator)
+    }
+
+    fn shows_test_key(&self, connection: &Connection, entered: &Entered<'_>) -> bool {
+        let shown = connection.has_key(&self.test_key());
+        if shown {
+            self.test_key_seen_in
+                .store(entered.generation, Ordering::Relaxed);
+        }
+        shown
+    }
+
+    /// Where the test key is.
+    pub(super) fn test_key(&self) -> Locator {
+        Locator::Label(self.settings.test_key_label.clone())
     }
 
     fn slot(&self, entered: &Entered<'_>) -> Result<Slot, Failure> {

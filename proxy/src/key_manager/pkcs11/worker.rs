@@ -14,11 +14,9 @@ use xks_api::fields::Plaintext;
 
 use super::connection::Connection;
 use super::failure::Failure;
-use super::key_map::Locator;
 use super::library::Entered;
 use super::queue::{Full, Queue};
 use super::rv::{Again, Meaning};
-use super::settings::AadMode;
 use super::token::Token;
 use crate::key_manager::KeyManagerError;
 
@@ -226,10 +224,20 @@ impl Worker {
                 Ok(())
             }
             // Not the session's failure, nor a call's.
-            Err(failure @ (Failure::NoKey(_) | Failure::SeveralKeys(_))) => {
+            Err(failure @ Failure::SeveralKeys(_)) => {
                 self.connection = Some(connection);
                 Err(failure)
             }
+            Err(Failure::NoKey(locator)) => match self.token.lacks(locator, &connection, entered) {
+                failure @ Failure::NoKey(_) => {
+                    self.connection = Some(connection);
+                    Err(failure)
+                }
+                failure => {
+                    connection.close(entered);
+                    Err(failure)
+                }
+            },
             Err(failure) => {
                 connection.close(entered);
                 if failure.verdict().meaning == Meaning::PerhapsInvalidCiphertext {
@@ -264,11 +272,9 @@ impl Worker {
 
 /// Encrypts and decrypts with the test key.
 fn round_trip(token: &Token, connection: &mut Connection) -> Result<(), Failure> {
-    let locator = Locator::Label(token.settings.test_key_label.clone());
+    let locator = token.test_key();
     let plaintext = Plaintext::from(&[0x5a; 32][..]);
-    let aad = match token.settings.device.aad {
-        AadMode::Whole | AadMode::Sha256 => b"xks-proxy test",
-    };
+    let aad = b"xks-proxy test";
     let sealed = connection.encrypt(&locator, token.settings.device.iv, &plaintext, aad)?;
     let input = [&sealed.ciphertext[..], &sealed.tag.0].concat();
     if connection.decrypt(&locator, &sealed.iv, &input, aad)? != plaintext {
