@@ -1,195 +1,262 @@
 //! What a request costs the server: user and system time of the real program, divided by the requests it answered.
 //!
-//! Not a criterion bench: the figure is the kernel's accounting of another process. Sixteen clients in a closed loop
-//! keep their connections; requests are signed before the time begins. The request log goes to /dev/null.
+//! Not a criterion bench: the figure is the kernel's accounting of other processes. Requests are signed before the time
+//! begins. The request log goes to /dev/null. Two servers that do no work but answer a constant are measured in turn with
+//! it: a floor of hyper and rustls (`benches/floor`), and nginx, where it is installed.
 //!
-//! `cargo bench --bench server_cpu` prints five rounds of each kind and their median. `-- --test` makes a short round.
+//! `cargo bench --bench server_cpu` prints seven rounds of each kind, their medians and ratios. `-- --test` makes a
+//! short round. Figures of packages: `XKS_PROXY_BIN=target/dist/xks-proxy XKS_FLOOR_BIN=target/dist/xks-floor`.
 
+#[path = "fixture/closed_loop.rs"]
+mod closed_loop;
+#[path = "fixture/constant.rs"]
+mod constant;
 #[path = "fixture/request.rs"]
 mod request;
 
-use std::path::Path;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-
+use closed_loop::{CONNECTIONS, Destination, Round, round};
+use constant::ANSWER;
 use harness::programs::DevEnv;
-use harness::tls::TlsClient;
-use harness::{binaries, temp_dir, wait_for};
-use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use harness::signer::{SignedRequest, Signer};
+use harness::{binaries, certificates, free_port, temp_dir, wait_for};
+use http_body_util::Full;
 use request::{SIZES, encrypt_body, http1};
-use rustls_pki_types::ServerName;
-use tokio::net::TcpStream;
-use tokio::task::JoinSet;
 
 fn main() {
     let smoke = std::env::args().any(|argument| argument == "--test");
     let (rounds, time) = if smoke {
         (1, Duration::from_millis(100))
     } else {
-        (5, Duration::from_secs(4))
+        (7, Duration::from_secs(4))
     };
     let folder = temp_dir();
-    let server = Server::start(folder.path());
+    let proxy = Server::proxy(folder.path());
+    let mut peers = vec![Server::floor()];
+    match Server::nginx(folder.path()) {
+        Some(nginx) => peers.push(nginx),
+        None => println!("nginx is not installed: not compared"),
+    }
     let executor = tokio::runtime::Runtime::new().expect("an executor");
-    for (protocol, len) in [
-        ("http/1.1", SIZES[0]),
-        ("http/1.1", SIZES[1]),
-        ("h2", SIZES[0]),
-    ] {
-        let path = format!("{}/keys/{}/encrypt", server.env.uri_path, server.env.key_id);
-        let mut figures = Vec::new();
-        for _ in 0..rounds {
-            // Signed anew: a signature lives for five minutes.
-            let request = server
-                .env
-                .signer
-                .post("localhost", &path, encrypt_body(len));
-            let request = match protocol {
-                "h2" => request.http2().map(Full::new),
-                _ => http1(&request).map(Full::new),
-            };
-            figures.push(executor.block_on(round(&server, protocol, &request, time)));
+    let measure = |server: &Server, protocol, body: &[u8]| {
+        let request = server.request(protocol, body);
+        executor.block_on(round(
+            &server.destination(protocol),
+            &server.processes,
+            &request,
+            time,
+        ))
+    };
+
+    // In turn, so that what else happens on the machine happens to all of them.
+    let body = encrypt_body(SIZES[0]);
+    let mut figures = vec![Vec::new(); peers.len() + 1];
+    for _ in 0..rounds {
+        for (server, figures) in [&proxy].into_iter().chain(&peers).zip(&mut figures) {
+            figures.push(measure(server, "http/1.1", &body));
         }
-        figures.sort_by(f64::total_cmp);
-        let list: Vec<_> = figures.iter().map(|f| format!("{f:.1}")).collect();
-        println!(
-            "server CPU per Encrypt {len} B, {protocol}, {CONNECTIONS} connections: median {:.1} µs of {}",
-            figures[figures.len() / 2],
-            list.join(" "),
+    }
+    let what = format!(
+        "Encrypt {} B, http/1.1, {CONNECTIONS} connections",
+        SIZES[0]
+    );
+    let ours = told(&format!("xks-proxy: {what}"), &figures[0]);
+    for (peer, figures) in peers.iter().zip(&figures[1..]) {
+        let theirs = told(&format!("{}: a constant", peer.name), figures);
+        println!("ratio of xks-proxy to {}: {:.2}", peer.name, ours / theirs);
+    }
+    for (what, protocol, body) in [
+        (
+            format!("Encrypt {} B, http/1.1", SIZES[1]),
+            "http/1.1",
+            encrypt_body(SIZES[1]),
+        ),
+        (format!("Encrypt {} B, h2", SIZES[0]), "h2", body),
+    ] {
+        let figures: Vec<_> = (0..rounds)
+            .map(|_| measure(&proxy, protocol, &body))
+            .collect();
+        told(
+            &format!("xks-proxy: {what}, {CONNECTIONS} connections"),
+            &figures,
         );
     }
 }
 
-/// CPU microseconds of the server for each request of a round.
-async fn round(
-    server: &Server,
-    protocol: &'static str,
-    request: &http::Request<Full<Bytes>>,
-    time: Duration,
-) -> f64 {
-    let ended = Arc::new(AtomicBool::new(false));
-    let answered = Arc::new(AtomicU64::new(0));
-    let mut clients = JoinSet::new();
-    for _ in 0..CONNECTIONS {
-        let mut client = Client::open(&server.env, protocol).await;
-        let (ended, answered) = (Arc::clone(&ended), Arc::clone(&answered));
-        let request = request.clone();
-        clients.spawn(async move {
-            while !ended.load(Ordering::Relaxed) {
-                client.exchange(request.clone()).await;
-                answered.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-    }
-    // Connections and first requests are not part of the figure.
-    tokio::time::sleep(time / 4).await;
-    let (cpu, count, start) = (
-        server.cpu(),
-        answered.load(Ordering::Relaxed),
-        Instant::now(),
+/// Prints rounds; gives the median of their CPU microseconds.
+fn told(what: &str, rounds: &[Round]) -> f64 {
+    let mut micros: Vec<_> = rounds.iter().map(|round| round.micros).collect();
+    let best = rounds.iter().map(|round| round.rate).fold(0.0, f64::max);
+    micros.sort_by(f64::total_cmp);
+    let median = micros[micros.len() / 2];
+    let (least, most) = (micros[0], micros[micros.len() - 1]);
+    println!(
+        "{what}: median {median:.1} µs of server CPU ({least:.1}–{most:.1}), at most {best:.0} requests/s"
     );
-    tokio::time::sleep(time).await;
-    let (cpu, count) = (server.cpu() - cpu, answered.load(Ordering::Relaxed) - count);
-    let rate = count as f64 / start.elapsed().as_secs_f64();
-    ended.store(true, Ordering::Relaxed);
-    while let Some(client) = clients.join_next().await {
-        client.expect("a client");
-    }
-    let micros = cpu.as_secs_f64() * 1e6 / count as f64;
-    println!("  {count} requests, {rate:.0}/s, {micros:.1} µs");
-    micros
+    median
 }
 
-enum Client {
-    Http1(http1::SendRequest<Full<Bytes>>),
-    Http2(http2::SendRequest<Full<Bytes>>),
-}
-
-impl Client {
-    async fn open(env: &DevEnv, protocol: &str) -> Self {
-        let socket = TcpStream::connect(env.address).await.expect("a connection");
-        socket.set_nodelay(true).expect("TCP_NODELAY");
-        let config = TlsClient::trusting(&env.ca_file).alpn(&[protocol]).config();
-        let connector = tokio_rustls::TlsConnector::from(config);
-        let name = ServerName::try_from("localhost").expect("a name");
-        let stream = connector.connect(name, socket).await.expect("TLS");
-        let io = TokioIo::new(stream);
-        if protocol == "h2" {
-            let handshake = http2::handshake(TokioExecutor::new(), io).await;
-            let (sender, connection) = handshake.expect("HTTP/2");
-            tokio::spawn(connection);
-            return Self::Http2(sender);
-        }
-        let (sender, connection) = http1::handshake(io).await.expect("HTTP/1.1");
-        tokio::spawn(connection);
-        Self::Http1(sender)
-    }
-
-    async fn exchange(&mut self, request: http::Request<Full<Bytes>>) {
-        let answer = match self {
-            Self::Http1(sender) => {
-                sender.ready().await.expect("a connection");
-                sender.send_request(request).await
-            }
-            Self::Http2(sender) => {
-                sender.ready().await.expect("a connection");
-                sender.send_request(request).await
-            }
-        };
-        let answer = answer.expect("an answer");
-        assert_eq!(answer.status(), 200);
-        answer.into_body().collect().await.expect("a body");
-    }
-}
-
-/// `xks-proxy dev`, whose output nobody keeps.
+/// A server in processes of its own.
 struct Server {
+    name: &'static str,
+    address: SocketAddr,
+    ca_file: PathBuf,
+    signer: Signer,
+    path: String,
+    /// Those that do the work.
+    processes: Vec<u32>,
     child: Child,
-    env: DevEnv,
 }
 
 impl Server {
-    fn start(folder: &Path) -> Self {
-        let mut child = Command::new(binaries::xks_proxy())
-            .args(["dev", "--listen", "127.0.0.1:0", "--data-dir"])
-            .arg(folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("xks-proxy");
-        let env = wait_for("xks-proxy dev", Duration::from_secs(30), || {
+    /// `xks-proxy dev`, whose output nobody keeps.
+    fn proxy(folder: &Path) -> Self {
+        let mut command = Command::new(binaries::xks_proxy());
+        let mut child = start(
+            command
+                .args(["dev", "--listen", "127.0.0.1:0", "--data-dir"])
+                .arg(folder),
+        );
+        let env = wait_for("xks-proxy dev", START_LIMIT, || {
             assert_eq!(child.try_wait().expect("a child"), None, "it ended");
             DevEnv::read(&folder.join("env")).ok()
         });
-        Self { child, env }
+        Self {
+            name: "xks-proxy",
+            address: env.address,
+            ca_file: env.ca_file,
+            path: format!("{}/keys/{}/encrypt", env.uri_path, env.key_id),
+            signer: env.signer,
+            processes: vec![child.id()],
+            child,
+        }
     }
 
-    /// User and system time so far.
-    fn cpu(&self) -> Duration {
-        let file = format!("/proc/{}/stat", self.child.id());
-        let stat = std::fs::read_to_string(file).expect("a running process");
-        // The name, which may hold anything, is in parentheses; utime and stime are fields 14 and 15.
-        let (_, rest) = stat.rsplit_once(')').expect("a name");
-        let ticks = rest.split_whitespace().skip(11).take(2);
-        let ticks: u64 = ticks.map(|t| t.parse::<u64>().expect("ticks")).sum();
-        Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND)
+    /// The plainest server of hyper and rustls.
+    fn floor() -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let program = std::env::var_os("XKS_FLOOR_BIN")
+            .map_or_else(|| env!("CARGO_BIN_EXE_xks-floor").into(), PathBuf::from);
+        let mut command = Command::new(program);
+        let child = start(command.arg(address.to_string()).args(identity()));
+        Self::constant("floor", address, vec![child.id()], child)
+    }
+
+    fn nginx(folder: &Path) -> Option<Self> {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let [certificate, key] = identity();
+        let configuration = format!(
+            "daemon off;\nmaster_process on;\nworker_processes 2;\npid {folder}/nginx.pid;\nerror_log stderr error;\n\
+             events {{ worker_connections 1024; }}\n\
+             http {{\n  access_log off;\n  keepalive_requests 100000000;\n  server {{\n    listen {address} ssl;\n    \
+             ssl_certificate {};\n    ssl_certificate_key {};\n    ssl_protocols TLSv1.3;\n    \
+             location / {{ default_type application/json; return 200 '{ANSWER}'; }}\n  }}\n}}\n",
+            certificate.display(),
+            key.display(),
+            folder = folder.display(),
+        );
+        let file = folder.join("nginx.conf");
+        std::fs::write(&file, configuration).expect("nginx's configuration");
+        let program = ["/usr/sbin/nginx", "/usr/local/sbin/nginx"]
+            .into_iter()
+            .find(|file| Path::new(file).exists())?;
+        let child = start(
+            Command::new(program)
+                .arg("-c")
+                .arg(&file)
+                .arg("-p")
+                .arg(folder),
+        );
+        let workers = wait_for("nginx's workers", START_LIMIT, || {
+            let file = format!("/proc/{0}/task/{0}/children", child.id());
+            let children = std::fs::read_to_string(file).unwrap_or_default();
+            let workers: Vec<u32> = children
+                .split_whitespace()
+                .filter_map(|id| id.parse().ok())
+                .collect();
+            (workers.len() == 2).then_some(workers)
+        });
+        Some(Self::constant("nginx", address, workers, child))
+    }
+
+    fn constant(
+        name: &'static str,
+        address: SocketAddr,
+        processes: Vec<u32>,
+        child: Child,
+    ) -> Self {
+        let server = Self {
+            name,
+            address,
+            ca_file: certificates::path("root-ca.crt.pem"),
+            signer: Signer::new(
+                "AKIAIOSFODNN7EXAMPLE",
+                "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            ),
+            path: "/a/kms/xks/v1/keys/demo/encrypt".into(),
+            processes,
+            child,
+        };
+        wait_for(name, START_LIMIT, || {
+            std::net::TcpStream::connect(address).ok()
+        });
+        server
+    }
+
+    fn destination(&self, protocol: &'static str) -> Destination {
+        Destination {
+            address: self.address,
+            name: "localhost",
+            ca_file: self.ca_file.clone(),
+            protocol,
+        }
+    }
+
+    /// Signed anew for each round: a signature lives for five minutes.
+    fn request(&self, protocol: &str, body: &[u8]) -> http::Request<Full<Bytes>> {
+        let request: SignedRequest = self.signer.post("localhost", &self.path, body);
+        let request = if protocol == "h2" {
+            request.http2()
+        } else {
+            http1(&request)
+        };
+        request.map(Full::new)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        drop(self.child.kill());
+        if self.name == "nginx" {
+            // Its workers end with it only if it is asked.
+            let pid = rustix::process::Pid::from_child(&self.child);
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM)
+                .expect("a running nginx");
+        } else {
+            drop(self.child.kill());
+        }
         drop(self.child.wait());
     }
 }
 
-const CONNECTIONS: usize = 16;
-/// USER_HZ, which is 100 on every architecture of Linux that matters here.
-const TICKS_PER_SECOND: u64 = 100;
+fn start(command: &mut Command) -> Child {
+    let quiet = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    quiet.spawn().expect("a program that starts")
+}
+
+/// ECDSA P-256, as the proxy's own.
+fn identity() -> [PathBuf; 2] {
+    [
+        certificates::path("server-ecdsa.crt.pem"),
+        certificates::path("server-ecdsa.test-key.pem"),
+    ]
+}
+
+const START_LIMIT: Duration = Duration::from_secs(30);
