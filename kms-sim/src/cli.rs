@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
-use kms_sim::{Config, Listeners, Resolve, Seed, Server};
+use kms_sim::{Config, Listeners, Resolve, Seed, Server, WebOrigin};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -83,6 +83,11 @@ struct ServeArgs {
     /// 123456789012 in --region; without this they get MissingAuthenticationTokenException.
     #[arg(long)]
     allow_anonymous: bool,
+
+    /// Lets the web pages of this origin call the API from a browser, such as http://localhost:5173 for a development
+    /// server. May be repeated; without it no page may.
+    #[arg(long, value_name = "ORIGIN")]
+    allow_origin: Vec<WebOrigin>,
 
     /// The simulator's own certificate chain, in PEM: HTTPS instead of HTTP.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -203,6 +208,7 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
     let config = Config {
         region: arguments.region,
         allow_anonymous: arguments.allow_anonymous,
+        allow_origins: arguments.allow_origin,
         transition: Duration::from_millis(arguments.transition_ms),
         resolve: arguments.resolve,
         trust_ca: trust::authorities(&arguments.trust_ca)?,

@@ -8,6 +8,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::clock::Clock;
 use crate::cloudhsm::CloudHsm;
+use crate::cors::WebOrigin;
 use crate::seed::Seed;
 use crate::vpc_endpoint_service::VpcEndpointServices;
 use crate::xks_tls::ClientCertificate;
@@ -19,6 +20,8 @@ pub struct Config {
     pub region: String,
     /// Whether requests that are not signed are served, as the root of account 123456789012 in `region`.
     pub allow_anonymous: bool,
+    /// The web pages that may call the API from a browser.
+    pub allow_origins: Vec<WebOrigin>,
     /// How long CONNECTING and DISCONNECTING last at least.
     pub transition: Duration,
     /// Where a proxy's host is found: KMS itself always dials port 443 of the host.
@@ -54,6 +57,7 @@ impl Default for Config {
         Self {
             region: "us-east-1".to_owned(),
             allow_anonymous: false,
+            allow_origins: Vec::new(),
             transition: Duration::from_millis(200),
             resolve: Vec::new(),
             trust_ca: Vec::new(),

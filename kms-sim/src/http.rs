@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderName, PRAGMA};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderMap, HeaderName, ORIGIN, PRAGMA,
+};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
@@ -16,6 +18,7 @@ use zeroize::Zeroizing;
 
 use crate::api::KmsError;
 use crate::control::same_origin;
+use crate::cors::Cors;
 use crate::credentials;
 use crate::dispatch::{Body, dispatch};
 use crate::events::{Origin, record_call, request_parameters};
@@ -33,7 +36,12 @@ pub(crate) async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let head_alone = request.method() == Method::HEAD && request.version() >= Version::HTTP_2;
-    let response = match (request.method(), request.uri().path()) {
+    let cors = Cors::of(request.headers(), &simulator.config().allow_origins);
+    let mut response = match (request.method(), request.uri().path()) {
+        (&Method::OPTIONS, _) if request.headers().contains_key(ORIGIN) => {
+            let answer = cors.preflight(&request);
+            answer.unwrap_or_else(|| foreign_page(request.headers()))
+        }
         (&Method::POST, "/")
             if !request.headers().contains_key(TARGET) && sts::is_form(request.headers()) =>
         {
@@ -55,11 +63,27 @@ pub(crate) async fn answer(
             error_response(StatusCode::NOT_FOUND, &error)
         }
     };
+    cors.expose(response.headers_mut());
     // hyper leaves the body of an answer to HEAD out over HTTP/1.1 alone.
     Ok(match head_alone {
         true => response.map(|_| Full::default()),
         false => response,
     })
+}
+
+/// The answer to a browser that asks for a page that may not call.
+fn foreign_page(headers: &HeaderMap) -> Response<Full<Bytes>> {
+    let origin = headers
+        .get(ORIGIN)
+        .map(|origin| String::from_utf8_lossy(origin.as_bytes()));
+    let error = KmsError::new(
+        "AccessDeniedException",
+        format!(
+            "Web pages of the origin {} may not call kms-sim; `kms-sim serve --allow-origin` lets them.",
+            origin.unwrap_or_default()
+        ),
+    );
+    error_response(StatusCode::FORBIDDEN, &error)
 }
 
 /// Forgets everything, for test suites that know another emulator; no web page can ask for it.

@@ -14,6 +14,7 @@ mod connection;
 mod connector;
 mod consistency;
 mod control;
+mod cors;
 mod credentials;
 #[cfg(test)]
 mod crypto_tests;
@@ -78,6 +79,7 @@ mod xks_tls;
 
 pub use clock::Clock;
 pub use config::{Config, Resolve, ServerTls};
+pub use cors::{InvalidWebOrigin, WebOrigin};
 pub use credentials::is_region;
 pub use persistence::PersistenceError;
 pub use resolve::InvalidResolve;

@@ -1,5 +1,6 @@
 //! awsJson 1.1 over real sockets: raw bytes out, raw bytes in.
 
+mod cors;
 mod http_details;
 mod server;
 mod sts;
