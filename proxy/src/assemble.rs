@@ -16,6 +16,8 @@ use crate::key_manager::KeyManager;
 use crate::key_manager::embedded::{self, Embedded, ListedKeys, StoreError};
 #[cfg(feature = "pkcs11")]
 use crate::key_manager::pkcs11::{self, Pkcs11KeyManager};
+#[cfg(feature = "transit")]
+use crate::key_manager::transit::{self, Transit};
 use crate::key_store::{ExternalKeyStore, KeyStores};
 use crate::runtime::Snapshot;
 use crate::tls::{TlsError, server_config};
@@ -40,18 +42,18 @@ pub(crate) enum Opened {
     Embedded(Arc<Embedded>),
     /// Its keys are made and changed elsewhere.
     #[cfg_attr(
-        not(feature = "pkcs11"),
+        not(any(feature = "pkcs11", feature = "transit")),
         expect(dead_code, reason = "each kind but the embedded one is a feature")
     )]
     Other(Arc<dyn KeyManager>),
 }
 
 impl Opened {
-    /// Opens a key manager: the one place that knows all kinds.
+    /// Opens a key manager: the one place that knows all kinds. `name` is for the log.
     ///
     /// # Errors
     /// For what only people can repair. One that others serve is opened without asking whether they do.
-    pub(crate) fn open(config: &KeyManagerConfig) -> Result<Self, OpenError> {
+    pub(crate) fn open(name: &str, config: &KeyManagerConfig) -> Result<Self, OpenError> {
         match config {
             KeyManagerConfig::Embedded { data_dir, root_key } => {
                 let embedded = Embedded::open(data_dir, root_key.clone())?;
@@ -61,6 +63,11 @@ impl Opened {
             KeyManagerConfig::Pkcs11(settings) => {
                 let pkcs11 = Pkcs11KeyManager::open((**settings).clone())?;
                 Ok(Self::Other(Arc::new(pkcs11)))
+            }
+            #[cfg(feature = "transit")]
+            KeyManagerConfig::Transit(settings) => {
+                let transit = Transit::open(name, (**settings).clone())?;
+                Ok(Self::Other(Arc::new(transit)))
             }
         }
     }
@@ -221,7 +228,7 @@ impl KeyManagers {
 fn open_patiently(name: &str, config: &KeyManagerConfig) -> Result<Opened, AssembleError> {
     let mut attempts = 0..HELD_ATTEMPTS;
     loop {
-        match Opened::open(config) {
+        match Opened::open(name, config) {
             Ok(opened) => return Ok(opened),
             // A command, a server that leaves, or a request of this one that began under an earlier configuration has
             // it for a moment.
@@ -277,6 +284,10 @@ pub enum OpenError {
     #[cfg(feature = "pkcs11")]
     #[error(transparent)]
     Pkcs11(#[from] pkcs11::OpenError),
+    /// The CA certificates of Transit servers.
+    #[cfg(feature = "transit")]
+    #[error(transparent)]
+    Transit(#[from] transit::OpenError),
 }
 
 /// Why a configuration cannot be put to work.

@@ -39,7 +39,7 @@ pub(super) enum Keys {
 
 /// Opens the key manager, or asks the server that has it open.
 pub(super) async fn of(name: &str, config: &KeyManagerConfig) -> Result<Inventory, String> {
-    match Opened::open(config) {
+    match Opened::open(name, config) {
         Ok(Opened::Embedded(embedded)) => Ok(of_embedded(name, embedded).await),
         Ok(Opened::Other(key_manager)) => Ok(Inventory {
             by: By::Us,

@@ -150,6 +150,14 @@ impl Files {
         }
     }
 
+    /// A file with a secret that is read later, again and again: it may not be there yet.
+    #[cfg(feature = "transit")]
+    pub(super) fn later_secret(&self, path: &Path) {
+        if let Ok(metadata) = std::fs::metadata(path) {
+            self.warn_if_public(path, metadata.mode());
+        }
+    }
+
     fn read(
         &self,
         path: &Path,

@@ -7,6 +7,8 @@ use super::read::{Fields, Reader, word};
 use crate::key_manager::embedded::RootKeySource;
 #[cfg(feature = "pkcs11")]
 use crate::key_manager::pkcs11;
+#[cfg(feature = "transit")]
+use crate::key_manager::transit;
 
 /// A key manager.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -21,6 +23,9 @@ pub enum KeyManagerConfig {
     /// A token behind a PKCS#11 library.
     #[cfg(feature = "pkcs11")]
     Pkcs11(Box<pkcs11::Settings>),
+    /// The Transit secrets engine of OpenBao or HashiCorp Vault.
+    #[cfg(feature = "transit")]
+    Transit(Box<transit::Settings>),
 }
 
 impl KeyManagerConfig {
@@ -35,6 +40,8 @@ impl KeyManagerConfig {
             Self::Embedded { data_dir, root_key } => Some((data_dir, root_key)),
             #[cfg(feature = "pkcs11")]
             Self::Pkcs11(_) => None,
+            #[cfg(feature = "transit")]
+            Self::Transit(_) => None,
         }
     }
 }
@@ -44,12 +51,16 @@ enum Kind {
     Embedded,
     #[cfg(feature = "pkcs11")]
     Pkcs11,
+    #[cfg(feature = "transit")]
+    Transit,
 }
 
 const KINDS: &[(&str, Kind)] = &[
     ("embedded", Kind::Embedded),
     #[cfg(feature = "pkcs11")]
     ("pkcs11", Kind::Pkcs11),
+    #[cfg(feature = "transit")]
+    ("transit", Kind::Transit),
 ];
 
 impl Reader<'_> {
@@ -71,6 +82,8 @@ impl Reader<'_> {
                 Kind::Embedded => self.embedded(&place, &fields, &key_managers),
                 #[cfg(feature = "pkcs11")]
                 Kind::Pkcs11 => self.pkcs11(&fields),
+                #[cfg(feature = "transit")]
+                Kind::Transit => self.transit(&fields),
             };
             fields.refuse_others();
             if let Some(config) = config {

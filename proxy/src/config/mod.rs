@@ -9,6 +9,8 @@ mod key_managers;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod read;
+#[cfg(feature = "transit")]
+mod transit;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -313,7 +315,7 @@ mod tests {
     fn client_certificates_and_credential_files() {
         let text = EXAMPLE
             .replace("# [tls.client]", "[tls.client]")
-            .replace("# ca_file", "ca_file")
+            .replacen("# ca_file", "ca_file", 1)
             .replace("# subject_common_names", "subject_common_names")
             .replace(
                 "#credential_files = []",

@@ -258,7 +258,7 @@ impl Reader<'_> {
     }
 
     /// A field that names a file, and what is in the file.
-    fn file<T>(
+    pub(super) fn file<T>(
         &self,
         fields: &Fields<'_, '_>,
         name: &'static str,
@@ -461,7 +461,7 @@ fn path(text: &str) -> Option<PathBuf> {
     (!text.is_empty()).then(|| text.into())
 }
 
-fn non_empty(text: &str) -> Option<String> {
+pub(super) fn non_empty(text: &str) -> Option<String> {
     (!text.is_empty()).then(|| text.to_owned())
 }
 

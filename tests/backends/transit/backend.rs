@@ -54,7 +54,7 @@ impl Backend for TransitBackend {
                 usages,
                 status,
             };
-            settings.keys.named.insert(id.try_into().unwrap(), mapped);
+            settings.keys.listed.insert(id.try_into().unwrap(), mapped);
         }
         // The suite rotates and looks at once.
         settings.key_max_age = Duration::ZERO;

@@ -33,7 +33,7 @@ use xks_api::message::KeyStatus;
 
 pub use settings::{
     Address, ApiPath, InvalidAddress, InvalidPath, KeyMap, Login, MappedKey, Settings,
-    TransitKeyName,
+    TransitKeyName, Unlisted,
 };
 
 use self::cluster::{Body, CallError, Cluster};

@@ -212,10 +212,20 @@ pub struct InvalidPath;
 /// Which Transit key an external key is.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct KeyMap {
-    /// Those that are named.
-    pub named: HashMap<ExternalKeyId, MappedKey>,
-    /// Without it, every other external key id is the name of a Transit key.
-    pub named_only: bool,
+    /// Those that are listed.
+    pub listed: HashMap<ExternalKeyId, MappedKey>,
+    /// All others.
+    pub unlisted: Unlisted,
+}
+
+/// What an external key id that is not listed leads to.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Unlisted {
+    /// The Transit key of that name.
+    #[default]
+    ByName,
+    /// No key.
+    Unknown,
 }
 
 /// A Transit key as an external key.
@@ -232,10 +242,10 @@ pub struct MappedKey {
 impl KeyMap {
     /// The Transit key of an external key; none if it would be `test_key`.
     pub(super) fn find(&self, id: &ExternalKeyId, test_key: &TransitKeyName) -> Option<MappedKey> {
-        let mapped = match self.named.get(id) {
-            Some(mapped) => mapped.clone(),
-            None if self.named_only => return None,
-            None => MappedKey {
+        let mapped = match (self.listed.get(id), self.unlisted) {
+            (Some(mapped), _) => mapped.clone(),
+            (None, Unlisted::Unknown) => return None,
+            (None, Unlisted::ByName) => MappedKey {
                 name: TransitKeyName::try_from(id.as_str()).ok()?,
                 usages: Usages::EncryptDecrypt,
                 status: KeyStatus::Enabled,
@@ -310,9 +320,9 @@ mod tests {
                 usages: Usages::Encrypt,
                 status: KeyStatus::Enabled,
             };
-            keys.named.insert(id(text), mapped);
+            keys.listed.insert(id(text), mapped);
         }
-        keys.named_only = true;
+        keys.unlisted = Unlisted::Unknown;
         assert_eq!(found(&keys, "a"), None);
         assert_eq!(found(&keys, "b").as_deref(), Some("other"));
         assert_eq!(found(&keys, "c"), None);
