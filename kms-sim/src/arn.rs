@@ -28,7 +28,7 @@ fn arn(caller: &Caller, resource: &str) -> String {
 /// What a `KeyId` member names in the caller's account and Region.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum KeyReference<'a> {
-    /// A key id: a UUID.
+    /// A key id: a UUID, or `mrk-` and its digits.
     Id(&'a str),
     /// An alias name with its `alias/`.
     Alias(&'a str),
@@ -61,7 +61,7 @@ impl<'a> KeyReference<'a> {
             _ if resource.starts_with("alias/") => return Ok(Self::Alias(resource)),
             _ => resource,
         };
-        if is_uuid(id) {
+        if is_key_id(id) {
             return Ok(Self::Id(id));
         }
         Err(KmsError::not_found(format!("Invalid keyId '{id}'")))
@@ -106,6 +106,29 @@ impl<'a> KeyReference<'a> {
 }
 
 /// Whether the text has the form of a key id.
+pub(crate) fn is_key_id(text: &str) -> bool {
+    is_uuid(text) || text.strip_prefix(MULTI_REGION).is_some_and(is_hex)
+}
+
+fn is_hex(text: &str) -> bool {
+    text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// The ARN that a key of that ARN has in the caller's Region: another one for multi-Region keys of the caller's account.
+pub(crate) fn local_arn(arn: &str, caller: &Caller) -> String {
+    let id = arn.rsplit('/').next().unwrap_or_default();
+    let there = arn.split(':').nth(3).unwrap_or_default();
+    let of_caller = Caller::in_region(caller, there);
+    match id.starts_with(MULTI_REGION) && is_key_id(id) && key_arn(&of_caller, id) == arn {
+        true => key_arn(caller, id),
+        false => arn.to_owned(),
+    }
+}
+
+/// Begins the ids of multi-Region keys.
+pub(crate) const MULTI_REGION: &str = "mrk-";
+
+/// Whether the text is a UUID in lower case.
 pub(crate) fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, b)| match at {

@@ -62,7 +62,8 @@ struct ServeArgs {
     #[arg(long, value_name = "FILE")]
     trust_ca: Vec<PathBuf>,
 
-    /// How long CONNECTING and DISCONNECTING last at least; 0: the answer comes after the change.
+    /// How long CONNECTING and DISCONNECTING of stores, and Creating and Updating of multi-Region keys, last at least; 0: the
+    /// answer comes after the change.
     #[arg(long, value_name = "N", default_value_t = 200)]
     transition_ms: u64,
 

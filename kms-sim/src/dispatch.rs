@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use crate::actions::{
     agreement, alias, create_key, crypto, custom_key_store, data_key, data_key_pair, encapsulation,
-    grant, key, last_usage, mac, policy, public_key, random, rotation, sign, tag,
+    grant, import_key, key, last_usage, mac, multi_region, policy, public_key, random, rotation,
+    sign, tag,
 };
 use crate::api::{KmsError, parse};
 use crate::operation::Operation;
@@ -105,12 +106,18 @@ pub(crate) async fn dispatch(
         Op::ListRetirableGrants => json(&grant::list_retirable(sim, caller, parse(body)?).await?),
         Op::RetireGrant => none(grant::retire(sim, caller, parse(body)?).await?),
         Op::RevokeGrant => none(grant::revoke(sim, caller, parse(body)?).await?),
-        // Not built
-        Op::DeleteImportedKeyMaterial
-        | Op::GetParametersForImport
-        | Op::ImportKeyMaterial
-        | Op::ReplicateKey
-        | Op::UpdatePrimaryRegion => Err(not_built(operation)),
+        // Imported key material, multi-Region keys
+        Op::GetParametersForImport => {
+            json(&import_key::parameters(sim, caller, parse(body)?).await?)
+        }
+        Op::ImportKeyMaterial => json(&import_key::import(sim, caller, parse(body)?).await?),
+        Op::DeleteImportedKeyMaterial => {
+            json(&import_key::delete(sim, caller, parse(body)?).await?)
+        }
+        Op::ReplicateKey => json(&multi_region::replicate(sim, caller, parse(body)?).await?),
+        Op::UpdatePrimaryRegion => {
+            none(multi_region::update_primary(sim, caller, parse(body)?).await?)
+        }
     }
 }
 
@@ -125,14 +132,6 @@ fn json(output: &impl Serialize) -> Result<Body, KmsError> {
 /// Operations without an output shape answer with an empty body.
 fn none((): ()) -> Result<Body, KmsError> {
     Ok(Body::default())
-}
-
-/// KMS has the operation, this simulator does not.
-fn not_built(operation: Operation) -> KmsError {
-    KmsError::unsupported(format!(
-        "kms-sim does not support {} yet.",
-        operation.name()
-    ))
 }
 
 /// A plaintext of 4,096 bytes in base64, an ARN, and names.

@@ -446,6 +446,7 @@ fn data_key_pairs_decrypt_to_the_private_key_of_their_public_key() {
         KeySpec::EccNistP521,
         KeySpec::EccSecgP256k1,
         KeySpec::EccNistEdwards25519,
+        KeySpec::MlKem512,
     ] {
         let context = json!({"of": "the pair"});
         let input = json!({"KeyId": key, "KeyPairSpec": spec.name(), "EncryptionContext": context});

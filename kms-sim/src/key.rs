@@ -6,15 +6,18 @@ use std::time::SystemTime;
 
 use xks_api::ids::ExternalKeyId;
 
+use crate::api::KmsError;
 use crate::custom_key_store::{ConnectionState, CustomKeyStore, CustomKeyStoreId, CustomKeyStores};
 use crate::fixed_key::FixedKey;
+use crate::imported::ImportedKey;
 use crate::journal::Serial;
 use crate::key_material::KeyMaterial;
 use crate::key_spec::KeyKind;
 use crate::key_state::KeyState;
 use crate::last_usage::LastUsage;
+use crate::multi_region::MultiRegion;
 use crate::past::Past;
-use crate::rotation::RotatingMaterial;
+use crate::rotation::{RotatingMaterial, days};
 
 /// One KMS key.
 pub(crate) struct Key {
@@ -31,6 +34,10 @@ pub(crate) struct Key {
     pub(crate) policy: String,
     /// Up to 50.
     pub(crate) tags: BTreeMap<String, String>,
+    /// Its place in the set of a multi-Region key.
+    pub(crate) multi_region: Option<MultiRegion>,
+    /// What is being done to it by KMS.
+    pub(crate) busy: Option<Busy>,
     /// Its last use, which is no change of it.
     pub(crate) last_usage: LastUsage,
     changed: Serial,
@@ -43,6 +50,24 @@ pub(crate) enum AdminState {
     Disabled,
     /// Deleted when the simulator's clock reaches the date.
     PendingDeletion(SystemTime),
+    /// Deleted that many days after its last replica.
+    PendingReplicaDeletion(u16),
+}
+
+/// What KMS does to a key for a moment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Busy {
+    Creating(SystemTime),
+    Updating(SystemTime),
+}
+
+impl Busy {
+    /// When it is done.
+    pub(crate) const fn until(self) -> SystemTime {
+        match self {
+            Self::Creating(until) | Self::Updating(until) => until,
+        }
+    }
 }
 
 /// `Origin`, and the key material that comes with it.
@@ -51,6 +76,8 @@ pub(crate) enum Origin {
     AwsKms(RotatingMaterial),
     /// `AWS_KMS`, of an HMAC key or a key pair.
     AwsKmsFixed(Arc<FixedKey>),
+    /// `EXTERNAL`
+    External(ImportedKey),
     /// `EXTERNAL_KEY_STORE`
     ExternalKeyStore {
         store: CustomKeyStoreId,
@@ -67,6 +94,7 @@ impl Origin {
     pub(crate) const fn name(&self) -> &'static str {
         match self {
             Self::AwsKms(_) | Self::AwsKmsFixed(_) => "AWS_KMS",
+            Self::External(_) => "EXTERNAL",
             Self::ExternalKeyStore { .. } => "EXTERNAL_KEY_STORE",
             Self::AwsCloudHsm { .. } => "AWS_CLOUDHSM",
         }
@@ -75,7 +103,7 @@ impl Origin {
     /// The custom key store that the key belongs to.
     pub(crate) const fn store(&self) -> Option<&CustomKeyStoreId> {
         match self {
-            Self::AwsKms(_) | Self::AwsKmsFixed(_) => None,
+            Self::AwsKms(_) | Self::AwsKmsFixed(_) | Self::External(_) => None,
             Self::ExternalKeyStore { store, .. } | Self::AwsCloudHsm { store } => Some(store),
         }
     }
@@ -105,6 +133,8 @@ impl Key {
             description: String::new(),
             policy: String::new(),
             tags: BTreeMap::new(),
+            multi_region: None,
+            busy: None,
             last_usage: LastUsage::default(),
             changed: Serial::default(),
         }
@@ -146,16 +176,18 @@ impl Key {
     }
 
     /// The versions of its material, if KMS made them and can rotate them.
-    pub(crate) const fn rotating_material(&mut self) -> Option<&mut RotatingMaterial> {
-        match &mut self.origin {
+    pub(crate) const fn rotating_material(&self) -> Option<&RotatingMaterial> {
+        match &self.origin {
             Origin::AwsKms(material) => Some(material),
             Origin::AwsKmsFixed(_)
+            | Origin::External(_)
             | Origin::ExternalKeyStore { .. }
             | Origin::AwsCloudHsm { .. } => None,
         }
     }
 
-    /// KeyState: pending deletion before all else, then the store's connection, then the owner's decision.
+    /// KeyState: pending deletion before all else, then what KMS does, then whether its material is there, then the owner's
+    /// decision.
     pub(crate) fn state(&self, stores: &CustomKeyStores) -> KeyState {
         self.state_with(stores, CustomKeyStore::connection_state)
     }
@@ -176,20 +208,97 @@ impl Key {
         };
         match self.admin_state {
             AdminState::PendingDeletion(_) => KeyState::PendingDeletion,
+            AdminState::PendingReplicaDeletion(_) => KeyState::PendingReplicaDeletion,
+            _ if let Some(busy) = self.busy => match busy {
+                Busy::Creating(_) => KeyState::Creating,
+                Busy::Updating(_) => KeyState::Updating,
+            },
+            _ if self.imported().is_some_and(|key| !key.is_complete()) => KeyState::PendingImport,
             _ if !self.origin.store().is_none_or(connected) => KeyState::Unavailable,
             AdminState::Enabled => KeyState::Enabled,
             AdminState::Disabled => KeyState::Disabled,
         }
     }
 
+    /// Its imported material, if it has that origin.
+    pub(crate) const fn imported(&self) -> Option<&ImportedKey> {
+        match &self.origin {
+            Origin::External(key) => Some(key),
+            Origin::AwsKms(_)
+            | Origin::AwsKmsFixed(_)
+            | Origin::ExternalKeyStore { .. }
+            | Origin::AwsCloudHsm { .. } => None,
+        }
+    }
+
+    /// Shares with another key of the same multi-Region key what such keys have in common.
+    pub(crate) fn join(&mut self, other: &Self) {
+        match (&mut self.origin, &other.origin) {
+            (Origin::AwsKms(own), Origin::AwsKms(other)) => own.join(other),
+            (Origin::External(own), Origin::External(other)) => own.join(other),
+            // Each has the same.
+            _ => {}
+        }
+        if let (Some(own), Some(other)) = (&mut self.multi_region, &other.multi_region) {
+            own.join(other);
+        }
+    }
+
     /// When the key next changes by itself, if it does.
     pub(crate) fn next_event(&self) -> Option<SystemTime> {
-        match (self.admin_state, &self.origin) {
-            (AdminState::PendingDeletion(date), _) => Some(date),
-            (AdminState::Enabled, Origin::AwsKms(material)) => {
-                material.automatic().map(|automatic| automatic.next)
+        let deletion = match self.admin_state {
+            AdminState::PendingDeletion(date) => Some(date),
+            AdminState::Enabled | AdminState::Disabled | AdminState::PendingReplicaDeletion(_) => {
+                None
             }
-            (AdminState::Enabled | AdminState::Disabled, _) => None,
+        };
+        let rotation = self
+            .rotating_material()
+            .filter(|_| self.admin_state == AdminState::Enabled)
+            .and_then(|material| material.automatic().map(|automatic| automatic.next));
+        let expiry = self.imported().and_then(|key| key.next_expiry(false));
+        let done = self.busy.map(Busy::until);
+        [deletion, rotation, expiry, done]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// What falls due by now, but its deletion; whether its material was rotated.
+    ///
+    /// # Errors
+    /// KMSInternalException without random bytes for the next version of its material.
+    pub(crate) fn run_due(&mut self, now: SystemTime) -> Result<bool, KmsError> {
+        self.busy = self.busy.filter(|busy| now < busy.until());
+        if let Some(key) = self.imported() {
+            key.expire(now);
         }
+        if self.admin_state == AdminState::Enabled
+            && let Some(material) = self.rotating_material()
+        {
+            return material.rotate_due(now);
+        }
+        Ok(false)
+    }
+
+    /// A primary that waited for its replicas to be deleted waits for its own deletion once they are.
+    pub(crate) fn settle(&mut self, now: SystemTime) {
+        if let AdminState::PendingReplicaDeletion(window) = self.admin_state
+            && let Some(since) = self.alone_since(now)
+        {
+            self.admin_state = AdminState::PendingDeletion(since + days(window));
+        }
+    }
+
+    /// Since when no replica of a multi-Region key is there.
+    pub(crate) fn alone_since(&self, now: SystemTime) -> Option<SystemTime> {
+        let set = self.multi_region.as_ref();
+        set.map_or(Some(now), |set| set.alone_since(now))
+    }
+
+    /// Whether it is a replica.
+    pub(crate) fn is_replica(&self) -> bool {
+        let set = self.multi_region.as_ref();
+        set.is_some_and(|set| !set.is_primary())
     }
 }

@@ -18,6 +18,26 @@ pub(crate) struct KeyMaterial {
 pub(crate) struct KeyMaterialId(pub(crate) [u8; 32]);
 
 impl KeyMaterialId {
+    /// The name of imported material: that of the same material in another key is another.
+    pub(crate) fn of_imported(secret: &[u8], key_id: &str) -> Self {
+        Self(mac(
+            secret,
+            &[b"kms-sim imported material of ", key_id.as_bytes()],
+        ))
+    }
+
+    /// What [`to_hex`](Self::to_hex) gives.
+    pub(crate) fn from_hex(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 || !text.is_ascii() {
+            return None;
+        }
+        for (at, byte) in bytes.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+        }
+        Some(Self(bytes))
+    }
+
     /// `KeyMaterialId` as clients see it.
     pub(crate) fn to_hex(self) -> String {
         let digit = |n: u8| char::from_digit(n.into(), 16).unwrap_or_default();
@@ -40,6 +60,12 @@ impl KeyMaterial {
     /// Material that was made before.
     pub(crate) fn new(bytes: Zeroizing<[u8; 32]>) -> Self {
         let id = KeyMaterialId(mac(&*bytes, &[b"kms-sim key material id"]));
+        Self { id, bytes }
+    }
+
+    /// Material that was imported into a key.
+    pub(crate) fn imported(bytes: Zeroizing<[u8; 32]>, key_id: &str) -> Self {
+        let id = KeyMaterialId::of_imported(&*bytes, key_id);
         Self { id, bytes }
     }
 

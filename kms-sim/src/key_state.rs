@@ -5,26 +5,39 @@
 
 use crate::api::KmsError;
 use crate::key::{Key, Origin};
+use crate::key_spec::KeySpec;
 use crate::operation::Operation;
 use crate::proxy_failure::ProxyFailure;
 
 /// `KeyState`
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum KeyState {
+    /// A new replica, for a moment.
+    Creating,
     Enabled,
     Disabled,
     PendingDeletion,
+    /// Its imported key material is not all there.
+    PendingImport,
+    /// A primary that waits for its replicas to be deleted.
+    PendingReplicaDeletion,
     Unavailable,
+    /// The old and the new primary, for a moment.
+    Updating,
 }
 
 impl KeyState {
     /// The name on the wire.
     pub(crate) const fn name(self) -> &'static str {
         match self {
+            Self::Creating => "Creating",
             Self::Enabled => "Enabled",
             Self::Disabled => "Disabled",
             Self::PendingDeletion => "PendingDeletion",
+            Self::PendingImport => "PendingImport",
+            Self::PendingReplicaDeletion => "PendingReplicaDeletion",
             Self::Unavailable => "Unavailable",
+            Self::Updating => "Updating",
         }
     }
 }
@@ -36,12 +49,24 @@ impl KeyState {
 /// # Errors
 /// The exception of the table's footnote.
 pub(crate) fn permit(operation: Operation, key: &Key, state: KeyState) -> Result<(), KmsError> {
-    let [enabled, disabled, pending_deletion, unavailable] = row(operation);
-    let cell = match state {
-        KeyState::Enabled => enabled,
-        KeyState::Disabled => disabled,
-        KeyState::PendingDeletion => pending_deletion,
-        KeyState::Unavailable => unavailable,
+    let [
+        enabled,
+        disabled,
+        pending_deletion,
+        pending_import,
+        unavailable,
+        creating,
+        updating,
+    ] = row(operation);
+    let (cell, deletion) = match state {
+        KeyState::Enabled => (enabled, ""),
+        KeyState::Disabled => (disabled, ""),
+        KeyState::PendingDeletion => (pending_deletion, "pending deletion"),
+        KeyState::PendingReplicaDeletion => (pending_deletion, "pending replica deletion"),
+        KeyState::PendingImport => (pending_import, ""),
+        KeyState::Unavailable => (unavailable, ""),
+        KeyState::Creating => (creating, ""),
+        KeyState::Updating => (updating, ""),
     };
     let arn = key.arn();
     let invalid_state = |text: &str| {
@@ -50,22 +75,35 @@ pub(crate) fn permit(operation: Operation, key: &Key, state: KeyState) -> Result
             format!("{arn} is {text}."),
         ))
     };
+    let only_if = |possible: bool| possible.then_some(()).ok_or_else(|| wrong_origin(key));
     match cell {
         Cell::Ok => Ok(()),
         Cell::X1 => Err(disabled_exception(arn)),
-        Cell::X3 => invalid_state("pending deletion"),
+        Cell::X3 => invalid_state(deletion),
         Cell::X4 => invalid_state("not pending deletion"),
-        Cell::X7 => Err(wrong_origin(key)),
-        Cell::Q7 => rotates(key).then_some(()).ok_or_else(|| wrong_origin(key)),
-        Cell::X1or7 if rotates(key) => Err(disabled_exception(arn)),
-        Cell::X3or7 if rotates(key) => invalid_state("pending deletion"),
-        Cell::X1or7 | Cell::X3or7 => Err(wrong_origin(key)),
+        Cell::X5 => invalid_state("pending import"),
+        Cell::X6 | Cell::X7 => Err(wrong_origin(key)),
+        Cell::Q7 => only_if(rotates(key)),
+        Cell::X1or7 => only_if(rotates(key)).and_then(|()| Err(disabled_exception(arn))),
+        Cell::X3or7 => only_if(rotates(key)).and_then(|()| invalid_state(deletion)),
+        Cell::Q7OnDemand => only_if(rotates_on_demand(key)),
+        Cell::X1or7OnDemand => {
+            only_if(rotates_on_demand(key)).and_then(|()| Err(disabled_exception(arn)))
+        }
+        Cell::X3or7OnDemand => {
+            only_if(rotates_on_demand(key)).and_then(|()| invalid_state(deletion))
+        }
+        Cell::Q9 => only_if(is_imported(key)),
+        Cell::X8or9 => only_if(is_imported(key)).and_then(|()| invalid_state(deletion)),
         Cell::X11 => match key.origin() {
             Origin::ExternalKeyStore { .. } => Err(ProxyFailure::NotConnected.crypto_error()),
-            Origin::AwsKms(_) | Origin::AwsKmsFixed(_) | Origin::AwsCloudHsm { .. } => {
-                invalid_state("unavailable")
-            }
+            Origin::AwsKms(_)
+            | Origin::AwsKmsFixed(_)
+            | Origin::External(_)
+            | Origin::AwsCloudHsm { .. } => invalid_state("unavailable"),
         },
+        Cell::X14 => invalid_state("creating"),
+        Cell::X15 => invalid_state("updating"),
     }
 }
 
@@ -77,10 +115,15 @@ enum Cell {
     Ok,
     /// DisabledException: disabled.
     X1,
-    /// KMSInvalidStateException: pending deletion. Footnote 2 names DisabledException as another possibility.
+    /// KMSInvalidStateException: pending deletion, or pending replica deletion. Footnote 2 names DisabledException as
+    /// another possibility.
     X3,
     /// KMSInvalidStateException: not pending deletion.
     X4,
+    /// KMSInvalidStateException: pending import.
+    X5,
+    /// UnsupportedOperationException: a key with imported material.
+    X6,
     /// UnsupportedOperationException: a key with imported material or in a custom key store.
     X7,
     /// Footnote 7 for such keys, else success.
@@ -89,63 +132,81 @@ enum Cell {
     X1or7,
     /// Footnote 7 for such keys, else footnote 3.
     X3or7,
+    /// As Q7; but imported material can be rotated on demand.
+    Q7OnDemand,
+    /// As X1or7; but imported material can be rotated on demand.
+    X1or7OnDemand,
+    /// As X3or7; but imported material can be rotated on demand.
+    X3or7OnDemand,
+    /// UnsupportedOperationException for a key without imported material, else success.
+    Q9,
+    /// Footnote 9 for such keys, else footnote 3.
+    X8or9,
     /// KMSInvalidStateException: unavailable.
     X11,
+    /// KMSInvalidStateException: creating.
+    X14,
+    /// KMSInvalidStateException: updating.
+    X15,
 }
 
-/// Enabled, Disabled, PendingDeletion, Unavailable.
-const fn row(operation: Operation) -> [Cell; 4] {
-    use Cell::{Ok, Q7, X1, X1or7, X3, X3or7, X4, X7, X11};
+/// Enabled, Disabled, PendingDeletion and PendingReplicaDeletion, PendingImport, Unavailable, Creating, Updating.
+const fn row(operation: Operation) -> [Cell; 7] {
+    use Cell::{Ok, Q7, Q9, X1, X3, X4, X5, X6, X7, X8or9, X11, X14, X15};
+    use Cell::{Q7OnDemand, X1or7, X1or7OnDemand, X3or7, X3or7OnDemand};
     use Operation as Op;
     match operation {
-        Op::CancelKeyDeletion => [X4, X4, Ok, X4],
-        Op::CreateAlias => [Ok, Ok, X3, Ok],
-        Op::CreateGrant => [Ok, X1, X3, Ok],
-        Op::Decrypt => [Ok, X1, X3, X11],
-        Op::DeleteAlias => [Ok, Ok, Ok, Ok],
-        Op::DeleteImportedKeyMaterial => [X7, X7, X7, X7],
-        Op::DescribeKey => [Ok, Ok, Ok, Ok],
-        Op::DisableKey => [Ok, Ok, X3, Ok],
-        Op::DisableKeyRotation => [Q7, X1or7, X3or7, X7],
-        Op::EnableKey => [Ok, Ok, X3, Ok],
-        Op::EnableKeyRotation => [Q7, X1or7, X3or7, X7],
-        Op::Encrypt => [Ok, X1, X3, X11],
-        Op::GenerateDataKey => [Ok, X1, X3, X11],
-        Op::GenerateDataKeyPair => [Ok, X1, X3, X11],
-        Op::GenerateDataKeyPairWithoutPlaintext => [Ok, X1, X3, X11],
-        Op::GenerateDataKeyWithoutPlaintext => [Ok, X1, X3, X11],
-        Op::GenerateMac => [Ok, X1, X3, Ok],
-        Op::GetKeyPolicy => [Ok, Ok, Ok, Ok],
-        Op::GetKeyRotationStatus => [Q7, Q7, Q7, X7],
-        Op::GetParametersForImport => [X7, X7, X7, X7],
-        Op::GetPublicKey => [Ok, X1, X3, Ok],
-        Op::ImportKeyMaterial => [X7, X7, X7, X7],
-        Op::ListAliases => [Ok, Ok, Ok, Ok],
-        Op::ListGrants => [Ok, Ok, Ok, Ok],
-        Op::ListKeyPolicies => [Ok, Ok, Ok, Ok],
-        Op::ListResourceTags => [Ok, Ok, Ok, Ok],
-        Op::PutKeyPolicy => [Ok, Ok, Ok, Ok],
-        Op::ReEncrypt => [Ok, X1, X3, X11],
-        Op::ReplicateKey => [Ok, X1, X3, Ok],
-        Op::RetireGrant => [Ok, Ok, Ok, Ok],
-        Op::RevokeGrant => [Ok, Ok, Ok, Ok],
-        Op::ScheduleKeyDeletion => [Ok, Ok, X3, Ok],
-        Op::Sign => [Ok, X1, X3, Ok],
-        Op::TagResource => [Ok, Ok, X3, Ok],
-        Op::UntagResource => [Ok, Ok, X3, Ok],
-        // The key that the alias is to name; the one that it named does not matter.
-        Op::UpdateAlias => [Ok, Ok, X3, Ok],
-        Op::UpdateKeyDescription => [Ok, Ok, X3, Ok],
-        Op::UpdatePrimaryRegion => [Ok, X1, X3, Ok],
-        Op::Verify => [Ok, X1, X3, Ok],
-        Op::VerifyMac => [Ok, X1, X3, Ok],
+        Op::CancelKeyDeletion => [X4, X4, Ok, X4, X4, X4, X4],
+        Op::CreateGrant => [Ok, X1, X3, X5, Ok, X14, Ok],
+        Op::Decrypt
+        | Op::Encrypt
+        | Op::GenerateDataKey
+        | Op::GenerateDataKeyPair
+        | Op::GenerateDataKeyPairWithoutPlaintext
+        | Op::GenerateDataKeyWithoutPlaintext
+        | Op::ReEncrypt => [Ok, X1, X3, X5, X11, X14, Ok],
+        Op::DeleteImportedKeyMaterial => [Q9, Q9, Q9, Ok, X7, X14, X15],
+        Op::DisableKey | Op::EnableKey => [Ok, Ok, X3, X5, Ok, X14, X15],
+        Op::DisableKeyRotation | Op::EnableKeyRotation => [Q7, X1or7, X3or7, X6, X7, X14, Q7],
+        Op::GenerateMac
+        | Op::GetPublicKey
+        | Op::Sign
+        | Op::Verify
+        | Op::VerifyMac
         // Newer than the published table; by analogy.
-        Op::RotateKeyOnDemand => [Q7, X1or7, X3or7, X7],
-        Op::ListKeyRotations => [Q7, Q7, Q7, X7],
-        Op::DeriveSharedSecret | Op::Encapsulate | Op::Decapsulate => [Ok, X1, X3, Ok],
-        Op::GetKeyLastUsage => [Ok, Ok, Ok, Ok],
+        | Op::DeriveSharedSecret
+        | Op::Encapsulate
+        | Op::Decapsulate => [Ok, X1, X3, X5, Ok, X14, Ok],
+        Op::GetKeyRotationStatus => [Q7, Q7, Q7, X6, X7, Q7, Q7],
+        Op::GetParametersForImport => [Q9, Q9, X8or9, Ok, X7, X14, X15],
+        Op::ImportKeyMaterial => [Q9, Q9, X8or9, Ok, X7, X14, Ok],
+        Op::ReplicateKey => [Ok, X1, X3, X5, Ok, X14, X15],
+        Op::ScheduleKeyDeletion => [Ok, Ok, X3, Ok, Ok, Ok, X15],
+        Op::CreateAlias
+        | Op::TagResource
+        | Op::UntagResource
+        // The key that the alias is to name; the one that it named does not matter.
+        | Op::UpdateAlias
+        | Op::UpdateKeyDescription => [Ok, Ok, X3, Ok, Ok, Ok, Ok],
+        Op::UpdatePrimaryRegion => [Ok, X1, X3, X5, Ok, X14, Ok],
+        // Newer than the published table; by analogy.
+        Op::RotateKeyOnDemand => [Q7OnDemand, X1or7OnDemand, X3or7OnDemand, X5, X7, X14, Q7OnDemand],
+        Op::ListKeyRotations => [
+            Q7OnDemand, Q7OnDemand, Q7OnDemand, Q7OnDemand, X7, Q7OnDemand, Q7OnDemand,
+        ],
+        Op::DeleteAlias
+        | Op::DescribeKey
+        | Op::GetKeyLastUsage
+        | Op::GetKeyPolicy
+        | Op::ListAliases
+        | Op::ListGrants
+        | Op::ListKeyPolicies
+        | Op::ListResourceTags
+        | Op::PutKeyPolicy
+        | Op::RetireGrant
+        | Op::RevokeGrant
         // Not about one key that exists.
-        Op::ConnectCustomKeyStore
+        | Op::ConnectCustomKeyStore
         | Op::CreateCustomKeyStore
         | Op::CreateKey
         | Op::DeleteCustomKeyStore
@@ -154,7 +215,7 @@ const fn row(operation: Operation) -> [Cell; 4] {
         | Op::GenerateRandom
         | Op::ListKeys
         | Op::ListRetirableGrants
-        | Op::UpdateCustomKeyStore => [Ok, Ok, Ok, Ok],
+        | Op::UpdateCustomKeyStore => [Ok, Ok, Ok, Ok, Ok, Ok, Ok],
     }
 }
 
@@ -163,9 +224,25 @@ const fn rotates(key: &Key) -> bool {
     matches!(key.origin(), Origin::AwsKms(_))
 }
 
+/// Whether the key's material has versions, of which the next can be made or imported.
+const fn rotates_on_demand(key: &Key) -> bool {
+    match key.origin() {
+        Origin::AwsKms(_) => true,
+        Origin::External(_) => matches!(key.kind().spec, KeySpec::SymmetricDefault),
+        Origin::AwsKmsFixed(_) | Origin::ExternalKeyStore { .. } | Origin::AwsCloudHsm { .. } => {
+            false
+        }
+    }
+}
+
+const fn is_imported(key: &Key) -> bool {
+    matches!(key.origin(), Origin::External(_))
+}
+
 /// Footnotes 6, 7 and 9.
 pub(crate) fn wrong_origin(key: &Key) -> KmsError {
-    if !key.kind().is_symmetric() {
+    let by_kms = matches!(key.origin(), Origin::AwsKmsFixed(_) | Origin::External(_));
+    if by_kms && !key.kind().is_symmetric() {
         return KmsError::unsupported(format!(
             "{} key spec is {} which is not valid for this operation.",
             key.arn(),

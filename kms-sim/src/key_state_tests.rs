@@ -13,6 +13,7 @@ use xks_api::sealed::Sealed;
 
 use crate::ciphertext_blob::{Layers, encode_external, header};
 use crate::custom_key_store::CustomKeyStoreId;
+use crate::imported::ImportedKey;
 use crate::key::{Key, Origin};
 use crate::key_material::KeyMaterial;
 use crate::key_state::{KeyState, permit};
@@ -77,6 +78,83 @@ const OTHER_KEYS: &str = "
     VerifyMac                           -   1   3   x
 ";
 
+/// Operation; Creating, Updating: of multi-Region keys whose material KMS made.
+const BUSY_TABLE: &str = "
+    CancelKeyDeletion                   4   4
+    CreateAlias                         -   -
+    CreateGrant                         14  -
+    Decrypt                             14  -
+    DeleteAlias                         -   -
+    DescribeKey                         -   -
+    DisableKey                          14  15
+    DisableKeyRotation                  14  -
+    EnableKey                           14  15
+    EnableKeyRotation                   14  -
+    Encrypt                             14  -
+    GenerateDataKey                     14  -
+    GenerateDataKeyPair                 14  -
+    GenerateDataKeyPairWithoutPlaintext 14  -
+    GenerateDataKeyWithoutPlaintext     14  -
+    GenerateMac                         14  -
+    GetKeyPolicy                        -   -
+    GetKeyRotationStatus                -   -
+    GetPublicKey                        14  -
+    ListAliases                         -   -
+    ListGrants                          -   -
+    ListKeyPolicies                     -   -
+    ListKeyRotations                    -   -
+    ListResourceTags                    -   -
+    PutKeyPolicy                        -   -
+    ReEncrypt                           14  -
+    ReplicateKey                        14  15
+    RetireGrant                         -   -
+    RevokeGrant                         -   -
+    RotateKeyOnDemand                   14  -
+    ScheduleKeyDeletion                 -   15
+    Sign                                14  -
+    TagResource                         -   -
+    UntagResource                       -   -
+    UpdateAlias                         -   -
+    UpdateKeyDescription                -   -
+    UpdatePrimaryRegion                 14  -
+    Verify                              14  -
+    VerifyMac                           14  -
+";
+
+/// The same of keys with imported material: Enabled, Disabled, PendingDeletion, PendingImport, Updating. Their material is
+/// rotated on demand alone.
+const IMPORTED_TABLE: &str = "
+    CancelKeyDeletion                   4   4   -   4   4
+    CreateAlias                         -   -   3   -   -
+    CreateGrant                         -   1   3   5   -
+    Decrypt                             -   1   3   5   -
+    DeleteImportedKeyMaterial           -   -   -   -   15
+    DisableKey                          -   -   3   5   15
+    DisableKeyRotation                  7   7   7   7   7
+    EnableKey                           -   -   3   5   15
+    EnableKeyRotation                   7   7   7   7   7
+    Encrypt                             -   1   3   5   -
+    GenerateDataKey                     -   1   3   5   -
+    GetKeyRotationStatus                7   7   7   7   7
+    GetParametersForImport              -   -   3   -   15
+    ImportKeyMaterial                   -   -   3   -   -
+    ListKeyRotations                    -   -   -   -   -
+    ReEncrypt                           -   1   3   5   -
+    ReplicateKey                        -   1   3   5   15
+    RotateKeyOnDemand                   -   1   3   5   -
+    ScheduleKeyDeletion                 -   -   3   -   15
+    TagResource                         -   -   3   -   -
+    UpdatePrimaryRegion                 -   1   3   5   -
+";
+
+const IMPORTED_STATES: [KeyState; 5] = [
+    KeyState::Enabled,
+    KeyState::Disabled,
+    KeyState::PendingDeletion,
+    KeyState::PendingImport,
+    KeyState::Updating,
+];
+
 const STATES: [KeyState; 4] = [
     KeyState::Enabled,
     KeyState::Disabled,
@@ -113,6 +191,9 @@ fn expected(footnote: &str, arn: &str, origin: &str) -> Option<(String, String)>
         "1" => ("DisabledException", format!("{arn} is disabled.")),
         "3" => ("KMSInvalidStateException", format!("{arn} is pending deletion.")),
         "4" => ("KMSInvalidStateException", format!("{arn} is not pending deletion.")),
+        "5" => ("KMSInvalidStateException", format!("{arn} is pending import.")),
+        "14" => ("KMSInvalidStateException", format!("{arn} is creating.")),
+        "15" => ("KMSInvalidStateException", format!("{arn} is updating.")),
         "7" | "9" => (
             "UnsupportedOperationException",
             format!("{arn} origin is {origin} which is not valid for this operation."),
@@ -141,6 +222,39 @@ fn external_key(client: &TestClient) -> Key {
     };
     let arn = crate::arn::key_arn(&client.caller, &id);
     Key::new(&id, &arn, client.now(), origin)
+}
+
+#[test]
+fn the_table_of_imported_material_is_the_documented_one() {
+    let origin = Origin::External(ImportedKey::new("us-east-1").unwrap());
+    assert_eq!(check(IMPORTED_TABLE, &IMPORTED_STATES, origin), 21 * 5);
+}
+
+#[test]
+fn the_table_of_keys_that_kms_is_busy_with_is_the_documented_one() {
+    let material = RotatingMaterial::new(KeyMaterial::generate().unwrap());
+    let states = [KeyState::Creating, KeyState::Updating];
+    assert_eq!(check(BUSY_TABLE, &states, Origin::AwsKms(material)), 39 * 2);
+}
+
+/// Checks each cell of a table for a key of that origin; counts them.
+fn check(table: &str, states: &[KeyState], origin: Origin) -> usize {
+    let key = Key::new("id", "arn", std::time::SystemTime::now(), origin);
+    let mut checked = 0;
+    for line in table.lines().filter(|line| !line.trim().is_empty()) {
+        let mut words = line.split_whitespace();
+        let operation = Operation::from_name(words.next().unwrap()).unwrap();
+        let cells: Vec<_> = words.collect();
+        assert_eq!(cells.len(), states.len(), "{line}");
+        for (state, footnote) in states.iter().zip(cells) {
+            let found = permit(operation, &key, *state).err();
+            let found = found.map(|e| (e.name().to_owned(), e.message().unwrap().to_owned()));
+            let expected = expected(footnote, "arn", key.origin().name());
+            assert_eq!(found, expected, "{line} {state:?}");
+            checked += 1;
+        }
+    }
+    checked
 }
 
 #[test]
@@ -196,7 +310,7 @@ fn operations_obey_the_table() {
                     blob = client.ok("Encrypt", input)["CiphertextBlob"].clone();
                 }
                 // As if its store had been disconnected.
-                (_, KeyState::PendingDeletion | KeyState::Unavailable) => {
+                (_, _) => {
                     let key = external_key(&client);
                     id = key.id().to_string();
                     blob = external_blob(&key);
@@ -231,7 +345,7 @@ fn operations_obey_the_table() {
                     client.ok("ScheduleKeyDeletion", json!({"KeyId": id}));
                 }
                 KeyState::Unavailable if kind == "AWS_CLOUDHSM" => client.disconnect(&hsm_store),
-                KeyState::Enabled | KeyState::Unavailable => {}
+                _ => {}
             }
             let described = client.ok("DescribeKey", json!({"KeyId": id}))["KeyMetadata"].clone();
             assert_eq!(described["KeyState"], state.name());

@@ -675,13 +675,3 @@ fn accounts_and_regions_are_apart() {
         );
     }
 }
-
-#[test]
-fn operations_of_kms_that_are_not_built_say_so() {
-    let client = TestClient::new();
-    for operation in ["ReplicateKey", "ImportKeyMaterial"] {
-        let (name, message) = client.call(operation, json!({})).unwrap_err();
-        assert_eq!(name, "UnsupportedOperationException");
-        assert!(message.contains(operation), "{message}");
-    }
-}

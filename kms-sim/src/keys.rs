@@ -28,6 +28,8 @@ pub(crate) struct Keys {
     changed: Changed<Arc<str>>,
     /// Dates at which a key may change by itself; some may have become meaningless.
     agenda: BTreeSet<(SystemTime, Arc<str>)>,
+    /// Primaries of multi-Region keys that wait for their replicas to be deleted.
+    primaries_to_delete: BTreeSet<Arc<str>>,
 }
 
 /// What the keys of a custom key store have for themselves.
@@ -111,15 +113,29 @@ impl Keys {
     /// # Errors
     /// LimitExceededException if there are as many as an account can have in a Region.
     pub(crate) fn insert(&mut self, mut key: Key) -> Result<(), KmsError> {
-        if self.by_id.len() >= MAX_KEYS {
-            return Err(KmsError::new(
-                "LimitExceededException",
-                format!("An account has at most {MAX_KEYS} KMS keys in a Region."),
-            ));
-        }
+        self.check_room()?;
         key.changed_at(self.changed.note(|| Arc::clone(key.id())));
         self.restore(key);
         Ok(())
+    }
+
+    /// Whether there is room for one key more.
+    ///
+    /// # Errors
+    /// LimitExceededException
+    pub(crate) fn check_room(&self) -> Result<(), KmsError> {
+        if self.by_id.len() < MAX_KEYS {
+            return Ok(());
+        }
+        Err(KmsError::new(
+            "LimitExceededException",
+            format!("An account has at most {MAX_KEYS} KMS keys in a Region."),
+        ))
+    }
+
+    /// Every key, to join those of other Regions.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Key> {
+        self.by_id.values_mut()
     }
 
     /// Adds a key that was saved.
@@ -153,6 +169,9 @@ impl Keys {
         self.changed.note(|| Arc::clone(id));
         self.aliases.remove_all_of(id);
         self.grants.remove_all_of(id);
+        if let Some(set) = &key.multi_region {
+            set.leave();
+        }
         if let Some(store) = key.origin().store()
             && let Some(keys) = self.by_store.get_mut(store)
         {
@@ -169,46 +188,61 @@ impl Keys {
 
     /// Takes note of when the key will change by itself.
     pub(crate) fn reschedule(&mut self, id: &str) {
-        if let Some(key) = self.by_id.get(id)
-            && let Some(date) = key.next_event()
-        {
+        let Some(key) = self.by_id.get(id) else {
+            return;
+        };
+        if let Some(date) = key.next_event() {
             self.agenda.insert((date, Arc::clone(key.id())));
+        }
+        if matches!(key.admin_state, AdminState::PendingReplicaDeletion(_)) {
+            self.primaries_to_delete.insert(Arc::clone(key.id()));
         }
     }
 
     /// Deletes and rotates what fell due.
     pub(crate) fn run_due(&mut self, now: SystemTime) -> Due {
         let mut due = Due::default();
+        self.settle_primaries(now);
         while self.agenda.first().is_some_and(|(date, _)| *date <= now)
             && let Some((_, id)) = self.agenda.pop_first()
         {
             let Some(key) = self.by_id.get(&id) else {
                 continue;
             };
-            match key.admin_state {
-                AdminState::PendingDeletion(date) if date <= now => {
-                    due.deleted.extend(self.remove(&id));
-                    continue;
-                }
-                AdminState::Enabled if key.next_event().is_some_and(|next| next <= now) => {
-                    let Some(key) = self.get_mut(&id) else {
-                        continue;
-                    };
-                    if let Some(material) = key.rotating_material()
-                        && let Err(error) = material.rotate_due(now)
-                    {
+            if matches!(key.admin_state, AdminState::PendingDeletion(date) if date <= now) {
+                due.deleted.extend(self.remove(&id));
+                continue;
+            }
+            if key.next_event().is_some_and(|next| next <= now)
+                && let Some(key) = self.get_mut(&id)
+            {
+                match key.run_due(now) {
+                    Ok(true) => due.rotated.push(Arc::clone(key.arn())),
+                    Ok(false) => {}
+                    Err(error) => {
                         // Without random bytes nothing else works either; the next call tries again.
                         tracing::error!(key = %key.arn(), ?error, "automatic rotation failed");
                         self.agenda.insert((now, id));
                         break;
                     }
-                    due.rotated.push(Arc::clone(key.arn()));
                 }
-                AdminState::Enabled | AdminState::PendingDeletion(_) | AdminState::Disabled => {}
             }
             self.reschedule(&id);
         }
         due
+    }
+
+    /// Primaries whose last replica is gone by now wait for their own deletion.
+    fn settle_primaries(&mut self, now: SystemTime) {
+        for id in std::mem::take(&mut self.primaries_to_delete) {
+            let alone = self.by_id.get(&id).and_then(|key| key.alone_since(now));
+            if alone.is_some()
+                && let Some(key) = self.get_mut(&id)
+            {
+                key.settle(now);
+            }
+            self.reschedule(&id);
+        }
     }
 
     /// For the writer: the ids of what is to be saved now.

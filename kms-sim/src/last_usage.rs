@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
 use crate::operation::Operation;
 use crate::simulator::Caller;
@@ -42,7 +41,7 @@ impl LastUsage {
         let usage = Usage {
             operation: operation.name().to_owned(),
             at: now,
-            cloud_trail_event_id: Uuid::new_v4().to_string(),
+            cloud_trail_event_id: caller.event_id().to_owned(),
             kms_request_id: caller.request_id.clone(),
         };
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);

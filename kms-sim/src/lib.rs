@@ -29,6 +29,9 @@ mod fixed_key;
 mod fixed_key_tests;
 mod grant;
 mod http;
+mod imported;
+#[cfg(test)]
+mod imported_tests;
 mod journal;
 mod key;
 mod key_material;
@@ -41,6 +44,9 @@ mod key_tests;
 mod key_usage;
 mod keys;
 mod last_usage;
+mod multi_region;
+#[cfg(test)]
+mod multi_region_tests;
 mod observation;
 mod operation;
 mod past;

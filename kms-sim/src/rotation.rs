@@ -1,6 +1,6 @@
 //! The key material of a symmetric AWS_KMS key: its versions, and when the next one is made.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
@@ -9,14 +9,19 @@ use crate::api::KmsError;
 use crate::key_material::{KeyMaterial, KeyMaterialId};
 use crate::state_image::instant;
 
-/// Every version that decrypts, of which the newest encrypts; and the schedule of automatic rotation.
-pub(crate) struct RotatingMaterial {
+/// Every version that decrypts, of which the newest encrypts; and the schedule of automatic rotation. Clones share them:
+/// the keys of a multi-Region key.
+#[derive(Clone)]
+pub(crate) struct RotatingMaterial(Arc<Mutex<Versions>>);
+
+struct Versions {
     first: Arc<KeyMaterial>,
     rotations: Vec<Rotation>,
     automatic: Option<Automatic>,
 }
 
 /// A version after the first.
+#[derive(Clone)]
 pub(crate) struct Rotation {
     pub(crate) material: Arc<KeyMaterial>,
     pub(crate) date: SystemTime,
@@ -42,102 +47,118 @@ pub(crate) struct Automatic {
 impl RotatingMaterial {
     /// Material of one version.
     pub(crate) fn new(first: KeyMaterial) -> Self {
-        Self {
-            first: Arc::new(first),
-            rotations: Vec::new(),
-            automatic: None,
-        }
+        Self::restored(Arc::new(first), Vec::new(), None)
     }
 
     /// Material as it was.
-    pub(crate) const fn restored(
+    pub(crate) fn restored(
         first: Arc<KeyMaterial>,
         rotations: Vec<Rotation>,
         automatic: Option<Automatic>,
     ) -> Self {
-        Self {
+        Self(Arc::new(Mutex::new(Versions {
             first,
             rotations,
             automatic,
+        })))
+    }
+
+    /// Joins what was saved of the same key in another Region; whichever of both was saved later counts.
+    pub(crate) fn join(&mut self, other: &Self) {
+        let (own, automatic) = (self.rotations(), self.automatic());
+        {
+            let mut shared = other.lock();
+            if own.len() > shared.rotations.len() {
+                shared.rotations = own;
+                shared.automatic = automatic;
+            }
         }
+        self.0 = Arc::clone(&other.0);
     }
 
     /// The version that encrypts.
-    pub(crate) fn current(&self) -> &Arc<KeyMaterial> {
-        self.rotations.last().map_or(&self.first, |r| &r.material)
+    pub(crate) fn current(&self) -> Arc<KeyMaterial> {
+        let versions = self.lock();
+        let last = versions.rotations.last();
+        Arc::clone(last.map_or(&versions.first, |r| &r.material))
     }
 
     /// The version of that id.
-    pub(crate) fn find(&self, id: KeyMaterialId) -> Option<&Arc<KeyMaterial>> {
-        self.rotations
-            .iter()
-            .rev()
-            .map(|r| &r.material)
-            .chain([&self.first])
-            .find(|material| material.id() == id)
+    pub(crate) fn find(&self, id: KeyMaterialId) -> Option<Arc<KeyMaterial>> {
+        let versions = self.lock();
+        let later = versions.rotations.iter().rev().map(|r| &r.material);
+        let mut all = later.chain([&versions.first]);
+        all.find(|material| material.id() == id).map(Arc::clone)
     }
 
     /// The version that the key was created with.
-    pub(crate) const fn first(&self) -> &Arc<KeyMaterial> {
-        &self.first
+    pub(crate) fn first(&self) -> Arc<KeyMaterial> {
+        Arc::clone(&self.lock().first)
     }
 
     /// The later versions, oldest first.
-    pub(crate) fn rotations(&self) -> &[Rotation] {
-        &self.rotations
+    pub(crate) fn rotations(&self) -> Vec<Rotation> {
+        self.lock().rotations.clone()
     }
 
     /// The schedule, if automatic rotation is enabled.
-    pub(crate) const fn automatic(&self) -> Option<Automatic> {
-        self.automatic
+    pub(crate) fn automatic(&self) -> Option<Automatic> {
+        self.lock().automatic
     }
 
     /// Enables automatic rotation; a schedule of the same period goes on as it is.
-    pub(crate) fn enable(&mut self, now: SystemTime, period_days: u16) {
-        if self.automatic.is_some_and(|a| a.period_days == period_days) {
+    pub(crate) fn enable(&self, now: SystemTime, period_days: u16) {
+        let automatic = &mut self.lock().automatic;
+        if automatic.is_some_and(|a| a.period_days == period_days) {
             return;
         }
-        self.automatic = Some(Automatic {
+        *automatic = Some(Automatic {
             period_days,
             next: now + days(period_days),
         });
     }
 
     /// Disables automatic rotation.
-    pub(crate) fn disable(&mut self) {
-        self.automatic = None;
+    pub(crate) fn disable(&self) {
+        self.lock().automatic = None;
     }
 
     /// Makes the next version on demand.
     ///
     /// # Errors
     /// LimitExceededException after 25 of them, KMSInternalException without random bytes.
-    pub(crate) fn rotate_on_demand(&mut self, now: SystemTime) -> Result<(), KmsError> {
+    pub(crate) fn rotate_on_demand(&self, now: SystemTime) -> Result<(), KmsError> {
+        let mut versions = self.lock();
         let on_demand = |r: &&Rotation| r.kind == RotationType::OnDemand;
-        if self.rotations.iter().filter(on_demand).count() >= MAX_ON_DEMAND {
-            return Err(KmsError::new(
-                "LimitExceededException",
-                format!("A key can be rotated on demand {MAX_ON_DEMAND} times; this one was."),
-            ));
+        if versions.rotations.iter().filter(on_demand).count() >= MAX_ON_DEMAND {
+            return Err(too_many_on_demand());
         }
-        self.push(now, RotationType::OnDemand)
+        versions.push(now, RotationType::OnDemand)
     }
 
-    /// Makes the versions that fell due until `now`.
+    /// Makes the versions that fell due until `now`; whether there were any.
     ///
     /// # Errors
     /// KMSInternalException without random bytes.
-    pub(crate) fn rotate_due(&mut self, now: SystemTime) -> Result<(), KmsError> {
-        while let Some(due) = self.automatic.filter(|automatic| automatic.next <= now) {
-            self.push(due.next, RotationType::Automatic)?;
-            self.automatic = Some(Automatic {
+    pub(crate) fn rotate_due(&self, now: SystemTime) -> Result<bool, KmsError> {
+        let mut versions = self.lock();
+        let before = versions.rotations.len();
+        while let Some(due) = versions.automatic.filter(|automatic| automatic.next <= now) {
+            versions.push(due.next, RotationType::Automatic)?;
+            versions.automatic = Some(Automatic {
                 next: due.next + days(due.period_days),
                 ..due
             });
         }
-        Ok(())
+        Ok(versions.rotations.len() > before)
     }
 
+    fn lock(&self) -> MutexGuard<'_, Versions> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Versions {
     fn push(&mut self, date: SystemTime, kind: RotationType) -> Result<(), KmsError> {
         self.rotations.push(Rotation {
             material: Arc::new(KeyMaterial::generate()?),
@@ -148,12 +169,21 @@ impl RotatingMaterial {
     }
 }
 
+/// What KMS says of one rotation more than it allows.
+pub(crate) fn too_many_on_demand() -> KmsError {
+    KmsError::new(
+        "LimitExceededException",
+        format!("A key can be rotated on demand {MAX_ON_DEMAND} times; this one was."),
+    )
+}
+
 /// A number of days.
 pub(crate) fn days(n: u16) -> Duration {
     Duration::from_hours(24) * u32::from(n)
 }
 
-const MAX_ON_DEMAND: usize = 25;
+/// How often a key can be rotated on demand.
+pub(crate) const MAX_ON_DEMAND: usize = 25;
 
 #[cfg(test)]
 mod tests {
@@ -162,7 +192,7 @@ mod tests {
     #[test]
     fn versions_fall_due_one_period_apart_and_all_are_found() {
         let start = SystemTime::UNIX_EPOCH;
-        let mut material = RotatingMaterial::new(KeyMaterial::generate().unwrap());
+        let material = RotatingMaterial::new(KeyMaterial::generate().unwrap());
         let first = material.current().id();
         material.enable(start, 90);
         material.rotate_due(start + days(89)).unwrap();
@@ -196,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_26th_rotation_on_demand_is_refused() {
-        let mut material = RotatingMaterial::new(KeyMaterial::generate().unwrap());
+        let material = RotatingMaterial::new(KeyMaterial::generate().unwrap());
         for _ in 0..25 {
             material.rotate_on_demand(SystemTime::UNIX_EPOCH).unwrap();
         }

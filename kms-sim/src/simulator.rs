@@ -1,9 +1,11 @@
 //! The whole state: one [`Region`] for each account and Region, each behind one lock.
 
+use std::cmp::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use dashmap::DashMap;
+use uuid::Uuid;
 
 use crate::api::KmsError;
 use crate::clock::Clock;
@@ -40,6 +42,8 @@ pub(crate) struct Caller {
     pub(crate) request_id: String,
     /// What the request was about, for the log: a key ARN or the id of a custom key store.
     subject: OnceLock<String>,
+    /// `eventID` of its event.
+    event_id: String,
     /// What the request was about, for its event.
     subjects: Subjects,
     /// The last change of what the request has looked at.
@@ -60,9 +64,20 @@ impl Caller {
             principal_arn,
             request_id,
             subject: OnceLock::new(),
+            event_id: Uuid::new_v4().to_string(),
             subjects: Subjects::default(),
             depends_on: Mutex::new(Serial::BEFORE_ALL),
         }
+    }
+
+    /// The same caller of another Region; for what a request does there.
+    pub(crate) fn in_region(&self, region: &str) -> Self {
+        Self::new(
+            self.account.clone(),
+            region.to_owned(),
+            self.principal_arn.clone(),
+            self.request_id.clone(),
+        )
     }
 
     /// The answer tells of a change, or would not be what it is without it.
@@ -86,6 +101,11 @@ impl Caller {
     /// one counts.
     pub(crate) fn is_about(&self, subject: &str) {
         self.subject.get_or_init(|| subject.to_owned());
+    }
+
+    /// `eventID` of its event.
+    pub(crate) fn event_id(&self) -> &str {
+        &self.event_id
     }
 
     /// What the request was about, for its event.
@@ -212,6 +232,12 @@ impl Simulator {
         &self.events
     }
 
+    /// Until when a key is being created or updated that this is done to now.
+    pub(crate) fn busy_until(&self, now: SystemTime) -> Option<SystemTime> {
+        let transition = self.config.transition;
+        (!transition.is_zero()).then(|| now + transition)
+    }
+
     /// The order of all changes.
     pub(crate) const fn journal(&self) -> &Journal {
         &self.journal
@@ -294,7 +320,9 @@ impl Region {
             state.delete_material(key);
             let when = match key.admin_state {
                 AdminState::PendingDeletion(date) => date,
-                AdminState::Enabled | AdminState::Disabled => now,
+                AdminState::Enabled
+                | AdminState::Disabled
+                | AdminState::PendingReplicaDeletion(_) => now,
             };
             self.events.key_deleted(key.arn(), when);
         }
@@ -320,6 +348,28 @@ impl Region {
     pub(crate) fn rotated_on_demand(&self, key_arn: &str) {
         let kind = RotationType::OnDemand;
         self.events.key_rotated(key_arn, kind, self.now());
+    }
+
+    /// Locks the states of two Regions of an account, as [`lock`](Self::lock); one, if they are the same. Whoever locks
+    /// more than one Region does so in the order of their names.
+    pub(crate) fn lock_both<'r>(
+        here: (&Caller, &'r Self),
+        there: (&Caller, &'r Self),
+    ) -> (
+        MutexGuard<'r, RegionState>,
+        Option<MutexGuard<'r, RegionState>>,
+    ) {
+        match here.0.region.cmp(&there.0.region) {
+            Ordering::Less => {
+                let state = here.1.lock();
+                (state, Some(there.1.lock()))
+            }
+            Ordering::Equal => (here.1.lock(), None),
+            Ordering::Greater => {
+                let other = there.1.lock();
+                (here.1.lock(), Some(other))
+            }
+        }
     }
 
     /// Locks the state, whatever falls due.

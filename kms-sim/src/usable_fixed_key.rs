@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use crate::api::KmsError;
 use crate::fixed_key::FixedKey;
+use crate::imported::ImportedSecret;
 use crate::key::{Key, Origin};
 use crate::key_material::internal;
 use crate::key_spec::KeyKind;
@@ -75,6 +76,10 @@ impl UsableFixedKey {
 fn material(key: &Key) -> Option<Arc<FixedKey>> {
     match key.origin() {
         Origin::AwsKmsFixed(material) => Some(Arc::clone(material)),
+        Origin::External(key) => match key.current()? {
+            ImportedSecret::Fixed(material) => Some(material),
+            ImportedSecret::Symmetric(_) => None,
+        },
         Origin::AwsKms(_) | Origin::ExternalKeyStore { .. } | Origin::AwsCloudHsm { .. } => None,
     }
 }

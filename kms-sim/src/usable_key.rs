@@ -16,12 +16,14 @@ use xks_api::metadata::RequestMetadata;
 use zeroize::Zeroizing;
 
 use crate::api::KmsError;
+use crate::arn::local_arn;
 use crate::ciphertext_blob::{
     CiphertextBlob, Contents, Layers, encode_external, encode_kms, header,
 };
 use crate::cloudhsm::{HsmFailure, HsmLink};
 use crate::encryption_context::EncryptionContext;
 use crate::fixed_key::{FixedKey, longest_plaintext};
+use crate::imported::ImportedSecret;
 use crate::key::{Key, Origin};
 use crate::key_material::{KeyMaterial, internal};
 use crate::key_spec::{EncryptionAlgorithm, KeyKind};
@@ -71,7 +73,8 @@ impl RegionState {
     ) -> Result<UsableKey, KmsError> {
         let key = self.key(operation, caller, key_id)?;
         self.usable(operation, key, |key| match key.origin() {
-            Origin::AwsKms(material) => Some(Arc::clone(material.current())),
+            Origin::AwsKms(material) => Some(material.current()),
+            Origin::External(key) => symmetric(key.current()),
             Origin::ExternalKeyStore { material, .. } => Some(Arc::clone(material)),
             Origin::AwsKmsFixed(_) | Origin::AwsCloudHsm { .. } => None,
         })
@@ -103,9 +106,11 @@ impl RegionState {
         key_id: Option<&str>,
         blob: &CiphertextBlob<'_>,
     ) -> Result<UsableKey, KmsError> {
+        // Each key of a multi-Region key decrypts what the others encrypted.
+        let arn = local_arn(blob.key_arn, caller);
         if let Some(key_id) = key_id {
             let key = self.keys.resolve(operation, caller, key_id, &self.past)?;
-            if **key.arn() != *blob.key_arn {
+            if **key.arn() != *arn {
                 caller.subjects().key(key);
                 return Err(KmsError::new(
                     "IncorrectKeyException",
@@ -115,14 +120,15 @@ impl RegionState {
         }
         let id = self
             .keys
-            .resolve(operation, caller, blob.key_arn, &self.past)
+            .resolve(operation, caller, &arn, &self.past)
             .ok()
-            .filter(|key| **key.arn() == *blob.key_arn)
+            .filter(|key| **key.arn() == *arn)
             .map(|key| Arc::clone(key.id()))
             .ok_or_else(|| KmsError::new("AccessDeniedException", UNKNOWN_KEY_MESSAGE))?;
         let key = self.key(operation, caller, &id)?;
         self.usable(operation, key, |key| match key.origin() {
-            Origin::AwsKms(material) => material.find(blob.material).map(Arc::clone),
+            Origin::AwsKms(material) => material.find(blob.material),
+            Origin::External(key) => symmetric(key.find(blob.material)),
             Origin::ExternalKeyStore { material, .. } => Some(Arc::clone(material)),
             Origin::AwsKmsFixed(_) | Origin::AwsCloudHsm { .. } => None,
         })
@@ -138,6 +144,10 @@ impl RegionState {
         let layers = match key.origin() {
             Origin::AwsKms(_) => UsableLayers::Kms(material(key)),
             Origin::AwsKmsFixed(fixed) => UsableLayers::Fixed(Arc::clone(fixed)),
+            Origin::External(imported) => match imported.current() {
+                Some(ImportedSecret::Fixed(fixed)) => UsableLayers::Fixed(fixed),
+                Some(ImportedSecret::Symmetric(_)) | None => UsableLayers::Kms(material(key)),
+            },
             Origin::ExternalKeyStore {
                 store,
                 external_key,
@@ -359,6 +369,14 @@ impl UsableKey {
             kms_request_id: (&*caller.request_id).into(),
             kms_via_service: None,
         }
+    }
+}
+
+/// The secret of a symmetric encryption key.
+fn symmetric(secret: Option<ImportedSecret>) -> Option<Arc<KeyMaterial>> {
+    match secret? {
+        ImportedSecret::Symmetric(material) => Some(material),
+        ImportedSecret::Fixed(_) => None,
     }
 }
 

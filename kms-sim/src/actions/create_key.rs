@@ -14,12 +14,14 @@ use super::key::{KeyMetadata, KeyMetadataOutput};
 use crate::actions::policy::default_policy;
 use crate::api::shapes::{check_policy, merge_tags, policy, tags};
 use crate::api::{Input, KmsError, Members};
-use crate::arn::key_arn;
+use crate::arn::{MULTI_REGION, key_arn};
 use crate::custom_key_store::{ConnectionState, CustomKeyStore, CustomKeyStoreType};
 use crate::fixed_key::FixedKey;
+use crate::imported::ImportedKey;
 use crate::key::{Key, Origin};
 use crate::key_material::KeyMaterial;
 use crate::key_spec::{KeyKind, KeySpec, KeyUsage};
+use crate::multi_region::MultiRegion;
 use crate::operation::Operation;
 use crate::rotation::RotatingMaterial;
 use crate::simulator::{Caller, RegionState, Simulator};
@@ -84,6 +86,8 @@ impl Input for CreateKey {
 /// Where a new key is to live.
 enum Place {
     Kms,
+    /// With whoever imports the material.
+    Outside,
     ExternalKeyStore {
         store: String,
         external_key: ExternalKeyId,
@@ -110,6 +114,7 @@ pub(crate) async fn create(
         Place::Kms if kind.is_symmetric() => {
             Origin::AwsKms(RotatingMaterial::new(KeyMaterial::generate()?))
         }
+        Place::Outside => Origin::External(ImportedKey::new(&caller.region)?),
         Place::Kms => {
             let material = on_a_thread(move || FixedKey::generate(kind.spec)).await?;
             Origin::AwsKmsFixed(Arc::new(material))
@@ -140,14 +145,20 @@ pub(crate) async fn create(
             }
         }
     };
-    let id = Uuid::new_v4().to_string();
+    let id = match input.multi_region {
+        true => format!("{MULTI_REGION}{}", Uuid::new_v4().simple()),
+        false => Uuid::new_v4().to_string(),
+    };
     let mut key = Key::of_kind(kind, &id, &key_arn(caller, &id), region.now(), origin);
     key.description = input.description;
     key.policy = input.policy.unwrap_or_else(|| default_policy(caller));
     key.tags = tags;
+    key.multi_region = input
+        .multi_region
+        .then(|| MultiRegion::primary(&caller.region));
     let mut state = region.lock();
     match &place {
-        Place::Kms => {}
+        Place::Kms | Place::Outside => {}
         // The proxy was asked without the lock: the store may have been disconnected, the external key taken.
         Place::ExternalKeyStore {
             store,
@@ -160,7 +171,7 @@ pub(crate) async fn create(
     }
     caller.is_about(key.arn());
     caller.subjects().key(&key);
-    let key_metadata = KeyMetadata::new(&key, &state, caller);
+    let key_metadata = KeyMetadata::new(&key, &state, caller, region.now());
     state.keys.insert(key)?;
     Ok(KeyMetadataOutput { key_metadata })
 }
@@ -230,11 +241,6 @@ fn place(input: &CreateKey) -> Result<Place, KmsError> {
     if custom && input.custom_key_store_id.is_none() {
         return invalid(NO_STORE);
     }
-    if input.multi_region {
-        return Err(KmsError::unsupported(
-            "kms-sim does not support multi-Region keys yet.",
-        ));
-    }
     match (origin, &input.custom_key_store_id, &input.xks_key_id) {
         (RequestedOrigin::AwsKms, ..) => Ok(Place::Kms),
         (RequestedOrigin::ExternalKeyStore, Some(store), Some(xks_key_id)) => {
@@ -247,9 +253,7 @@ fn place(input: &CreateKey) -> Result<Place, KmsError> {
         (RequestedOrigin::ExternalKeyStore, ..) => {
             invalid("Origin EXTERNAL_KEY_STORE requires XksKeyId.")
         }
-        (RequestedOrigin::External, ..) => Err(KmsError::unsupported(
-            "kms-sim does not support keys with imported key material (Origin EXTERNAL) yet.",
-        )),
+        (RequestedOrigin::External, ..) => Ok(Place::Outside),
         (RequestedOrigin::AwsCloudHsm, Some(store), _) => Ok(Place::CloudHsm {
             store: store.clone(),
         }),

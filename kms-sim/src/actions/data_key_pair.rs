@@ -138,4 +138,7 @@ const DATA_KEY_PAIR_SPECS: &[(&str, KeySpec)] = &[
     ("ECC_SECG_P256K1", KeySpec::EccSecgP256k1),
     ("SM2", KeySpec::Sm2),
     ("ECC_NIST_EDWARDS25519", KeySpec::EccNistEdwards25519),
+    ("ML_KEM_512", KeySpec::MlKem512),
+    ("ML_KEM_768", KeySpec::MlKem768),
+    ("ML_KEM_1024", KeySpec::MlKem1024),
 ];

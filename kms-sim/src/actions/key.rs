@@ -1,18 +1,22 @@
 //! DescribeKey, ListKeys, EnableKey, DisableKey, ScheduleKeyDeletion, CancelKeyDeletion, UpdateKeyDescription.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use serde::Serialize;
 
 use crate::api::shapes::{grant_tokens, key_id};
 use crate::api::{Input, KmsError, Members, PageRequest, Timestamp};
+use crate::arn::key_arn;
 use crate::custom_key_store::CustomKeyStore;
 use crate::key::{AdminState, Key, Origin};
+use crate::key_material::KeyMaterialId;
 use crate::key_spec::{
     EncapsulationAlgorithm, EncryptionAlgorithm, KeyAgreementAlgorithm, KeySpec, KeyUsage,
     MacAlgorithm, SigningAlgorithm,
 };
 use crate::key_state::KeyState;
+use crate::multi_region::MultiRegion;
 use crate::operation::Operation;
 use crate::rotation::days;
 use crate::simulator::{Caller, RegionState, Simulator};
@@ -32,11 +36,15 @@ pub(crate) struct KeyMetadata {
     key_state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     deletion_date: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    valid_to: Option<Timestamp>,
     origin: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     custom_key_store_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cloud_hsm_cluster_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiration_model: Option<&'static str>,
     key_manager: &'static str,
     customer_master_key_spec: KeySpec,
     key_spec: KeySpec,
@@ -52,6 +60,10 @@ pub(crate) struct KeyMetadata {
     mac_algorithms: &'static [MacAlgorithm],
     multi_region: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
+    multi_region_configuration: Option<MultiRegionConfiguration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pending_deletion_window_in_days: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     xks_key_configuration: Option<XksKeyConfiguration>,
     #[serde(skip_serializing_if = "Option::is_none")]
     current_key_material_id: Option<String>,
@@ -64,9 +76,42 @@ struct XksKeyConfiguration {
     id: String,
 }
 
+/// `MultiRegionConfiguration`
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct MultiRegionConfiguration {
+    multi_region_key_type: &'static str,
+    primary_key: MultiRegionKey,
+    replica_keys: Vec<MultiRegionKey>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct MultiRegionKey {
+    arn: String,
+    region: String,
+}
+
+impl MultiRegionConfiguration {
+    fn new(key: &Key, set: &MultiRegion, caller: &Caller, now: SystemTime) -> Self {
+        let of = |region: String| MultiRegionKey {
+            arn: key_arn(&caller.in_region(&region), key.id()),
+            region,
+        };
+        Self {
+            multi_region_key_type: match set.is_primary() {
+                true => "PRIMARY",
+                false => "REPLICA",
+            },
+            primary_key: of(set.primary_region()),
+            replica_keys: set.replica_regions(now).into_iter().map(of).collect(),
+        }
+    }
+}
+
 impl KeyMetadata {
     /// What is told of a key, its state as it is seen.
-    pub(crate) fn new(key: &Key, region: &RegionState, caller: &Caller) -> Self {
+    pub(crate) fn new(key: &Key, region: &RegionState, caller: &Caller, now: SystemTime) -> Self {
         let stores = &region.stores;
         let (state, kind) = (key.seen_state(stores, &region.past), key.kind());
         let store = key.origin().store().and_then(|id| stores.find(id.as_str()));
@@ -76,8 +121,15 @@ impl KeyMetadata {
                 let id = external_key.as_str().to_owned();
                 (Some(XksKeyConfiguration { id }), None)
             }
-            Origin::AwsKmsFixed(_) | Origin::AwsCloudHsm { .. } => (None, None),
+            Origin::External(imported) if kind.is_symmetric() => {
+                (None, imported.current_id().map(KeyMaterialId::to_hex))
+            }
+            Origin::AwsKmsFixed(_) | Origin::External(_) | Origin::AwsCloudHsm { .. } => {
+                (None, None)
+            }
         };
+        let complete = key.imported().filter(|imported| imported.is_complete());
+        let valid_to = complete.and_then(|imported| imported.next_expiry(true));
         Self {
             account: caller.account.clone(),
             key_id: Arc::clone(key.id()),
@@ -89,13 +141,20 @@ impl KeyMetadata {
             key_state: state.name(),
             deletion_date: match key.admin_state {
                 AdminState::PendingDeletion(date) => Some(Timestamp(date)),
-                AdminState::Enabled | AdminState::Disabled => None,
+                AdminState::Enabled
+                | AdminState::Disabled
+                | AdminState::PendingReplicaDeletion(_) => None,
             },
+            valid_to: valid_to.map(Timestamp),
             origin: key.origin().name(),
             custom_key_store_id: key.origin().store().map(|id| id.as_str().to_owned()),
             cloud_hsm_cluster_id: store
                 .and_then(CustomKeyStore::cluster_id)
                 .map(ToString::to_string),
+            expiration_model: complete.map(|_| match valid_to {
+                Some(_) => "KEY_MATERIAL_EXPIRES",
+                None => "KEY_MATERIAL_DOES_NOT_EXPIRE",
+            }),
             key_manager: "CUSTOMER",
             customer_master_key_spec: kind.spec,
             key_spec: kind.spec,
@@ -104,7 +163,15 @@ impl KeyMetadata {
             key_agreement_algorithms: kind.key_agreement_algorithms(),
             encapsulation_algorithms: kind.encapsulation_algorithms(),
             mac_algorithms: kind.mac_algorithms(),
-            multi_region: false,
+            multi_region: key.multi_region.is_some(),
+            multi_region_configuration: key
+                .multi_region
+                .as_ref()
+                .map(|set| MultiRegionConfiguration::new(key, set, caller, now)),
+            pending_deletion_window_in_days: match key.admin_state {
+                AdminState::PendingReplicaDeletion(window) => Some(window),
+                AdminState::Enabled | AdminState::Disabled | AdminState::PendingDeletion(_) => None,
+            },
             xks_key_configuration,
             current_key_material_id,
         }
@@ -156,7 +223,7 @@ pub(crate) async fn describe(
     let state = region.lock();
     let key = state.key(Operation::DescribeKey, caller, &input.key_id)?;
     Ok(KeyMetadataOutput {
-        key_metadata: KeyMetadata::new(key, &state, caller),
+        key_metadata: KeyMetadata::new(key, &state, caller, region.now()),
     })
 }
 
@@ -277,7 +344,8 @@ impl Input for ScheduleKeyDeletion {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct ScheduleKeyDeletionOutput {
     key_id: Arc<str>,
-    deletion_date: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deletion_date: Option<Timestamp>,
     key_state: &'static str,
     pending_window_in_days: u16,
 }
@@ -297,14 +365,26 @@ pub(crate) async fn schedule_deletion(
     let region = simulator.region(caller);
     let mut state = region.lock();
     let key = state.key_mut(Operation::ScheduleKeyDeletion, caller, &input.key_id)?;
-    let date = region.now() + days(window);
-    key.admin_state = AdminState::PendingDeletion(date);
+    let now = region.now();
+    // A primary is deleted after its replicas.
+    let (date, state_of_key) = match key.alone_since(now) {
+        Some(_) => (Some(now + days(window)), KeyState::PendingDeletion),
+        None if key.is_replica() => (Some(now + days(window)), KeyState::PendingDeletion),
+        None => (None, KeyState::PendingReplicaDeletion),
+    };
+    key.admin_state = match date {
+        Some(date) => AdminState::PendingDeletion(date),
+        None => AdminState::PendingReplicaDeletion(window),
+    };
+    if let Some(set) = &key.multi_region {
+        set.schedule_deletion(date);
+    }
     let (id, arn) = (Arc::clone(key.id()), Arc::clone(key.arn()));
     state.keys.reschedule(&id);
     Ok(ScheduleKeyDeletionOutput {
         key_id: arn,
-        deletion_date: Timestamp(date),
-        key_state: KeyState::PendingDeletion.name(),
+        deletion_date: date.map(Timestamp),
+        key_state: state_of_key.name(),
         pending_window_in_days: window,
     })
 }
@@ -326,6 +406,9 @@ pub(crate) async fn cancel_deletion(
     let mut state = region.lock();
     let key = state.key_mut(Operation::CancelKeyDeletion, caller, &input.key_id)?;
     key.admin_state = AdminState::Disabled;
+    if let Some(set) = &key.multi_region {
+        set.schedule_deletion(None);
+    }
     Ok(CancelKeyDeletionOutput {
         key_id: Arc::clone(key.arn()),
     })

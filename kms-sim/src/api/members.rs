@@ -8,6 +8,7 @@
 //! repeated.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -136,6 +137,19 @@ impl<'v> Members<'v> {
             value,
             violations: self.violations,
         }
+    }
+
+    /// Seconds since 1970, with fractions.
+    pub(crate) fn timestamp(&mut self, name: &str) -> Option<SystemTime> {
+        self.take(name).and_then(|value| {
+            let seconds = value.as_f64().filter(|seconds| seconds.is_finite());
+            let since = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+            let time = since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since));
+            if time.is_none() {
+                self.violations.wrong_type(&value, "a Timestamp");
+            }
+            time
+        })
     }
 
     /// `true`, `false` or absent.

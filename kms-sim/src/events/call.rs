@@ -127,6 +127,7 @@ pub(crate) fn record_call(
     record.source_ip_address = address.as_deref().unwrap_or_default();
     record.user_agent = origin.user_agent.as_deref().unwrap_or_default();
     record.request_id = Some(&caller.request_id);
+    caller.event_id().clone_into(&mut record.event_id);
     record.read_only = read_only(operation);
     record.additional_event_data = additional_data(operation, &found);
     record.resources = resources(operation, caller, &found);

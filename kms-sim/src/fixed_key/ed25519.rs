@@ -1,6 +1,8 @@
 //! Ed25519 key pairs: Ed25519 and Ed25519ph (RFC 8032).
 
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _};
+use ed25519_dalek::pkcs8::{
+    DecodePrivateKey as _, EncodePrivateKey as _, EncodePublicKey as _, KeypairBytes,
+};
 use ed25519_dalek::{Signature, Signer as _, SigningKey};
 use sha2::{Digest as _, Sha512};
 use zeroize::Zeroizing;
@@ -31,7 +33,12 @@ impl Ed25519Key {
     }
 
     pub(super) fn to_pkcs8(&self) -> Option<Zeroizing<Vec<u8>>> {
-        let der = self.0.to_pkcs8_der().ok()?;
+        // Without the public key: what has it too is not read by everyone.
+        let bytes = KeypairBytes {
+            secret_key: *self.0.as_bytes(),
+            public_key: None,
+        };
+        let der = bytes.to_pkcs8_der().ok()?;
         Some(Zeroizing::new(der.as_bytes().to_vec()))
     }
 

@@ -117,7 +117,7 @@ impl Reader<'_> {
     ) -> Key {
         let origin = match origin {
             SeedOrigin::Kms(material) => {
-                let mut material = RotatingMaterial::new(material);
+                let material = RotatingMaterial::new(material);
                 if let Some(period) = terms.rotation_period {
                     material.enable(self.now, period);
                 }

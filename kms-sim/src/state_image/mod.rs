@@ -4,6 +4,7 @@
 //! like the keys of a test. Faults and other settings of a running simulator are not in it.
 
 mod fields;
+mod imported;
 mod name;
 mod region;
 mod restore;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use xks_api::ids::ExternalKeyId;
 
+use super::imported::ImportedImage;
 use super::{Defect, FixedSecret, Material, instant};
 use crate::alias::Alias;
 use crate::custom_key_store::CustomKeyStoreId;
@@ -14,6 +15,7 @@ use crate::grant::{Grant, GrantTerms};
 use crate::key::{AdminState, Key, Origin};
 use crate::key_spec::KeyKind;
 use crate::last_usage::{LastUsage, Usage};
+use crate::multi_region::MultiRegion;
 use crate::rotation::{Automatic, RotatingMaterial, Rotation, RotationType};
 use crate::visibility::Home;
 
@@ -34,6 +36,9 @@ pub(crate) struct KeyImage {
     tags: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     last_usage: Option<Usage>,
+    /// The Region of the primary of a multi-Region key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    primary_region: Option<String>,
     origin: OriginImage,
 }
 
@@ -43,6 +48,7 @@ enum StateImage {
     Enabled,
     Disabled,
     PendingDeletion(#[serde(with = "instant")] SystemTime),
+    PendingReplicaDeletion(u16),
 }
 
 #[derive(Deserialize, Serialize)]
@@ -57,6 +63,8 @@ enum OriginImage {
     },
     #[serde(rename = "AWS_KMS_FIXED", rename_all = "PascalCase")]
     AwsKmsFixed { secret: FixedSecret },
+    #[serde(rename = "EXTERNAL")]
+    External(ImportedImage),
     #[serde(rename = "EXTERNAL_KEY_STORE", rename_all = "PascalCase")]
     ExternalKeyStore {
         custom_key_store_id: CustomKeyStoreId,
@@ -91,28 +99,43 @@ impl KeyImage {
                 AdminState::Enabled => StateImage::Enabled,
                 AdminState::Disabled => StateImage::Disabled,
                 AdminState::PendingDeletion(date) => StateImage::PendingDeletion(date),
+                AdminState::PendingReplicaDeletion(window) => {
+                    StateImage::PendingReplicaDeletion(window)
+                }
             },
             description: key.description.clone(),
             policy: key.policy.clone(),
             tags: key.tags.clone(),
             last_usage: key.last_usage.get(),
+            primary_region: key.multi_region.as_ref().map(MultiRegion::primary_region),
             origin: OriginImage::of(key.origin()),
         }
     }
 
     /// The key as it was.
     pub(crate) fn restore(self) -> Result<Key, Defect> {
-        let origin = self.origin.restore(self.kind)?;
+        let region = &self.home.region;
+        let origin = self.origin.restore(self.kind, &self.key_id, region)?;
         let mut key = Key::of_kind(self.kind, &self.key_id, &self.arn, self.created, origin);
         key.admin_state = match self.state {
             StateImage::Enabled => AdminState::Enabled,
             StateImage::Disabled => AdminState::Disabled,
             StateImage::PendingDeletion(date) => AdminState::PendingDeletion(date),
+            StateImage::PendingReplicaDeletion(window) => {
+                AdminState::PendingReplicaDeletion(window)
+            }
         };
         key.description = self.description;
         key.policy = self.policy;
         key.tags = self.tags;
         key.last_usage = LastUsage::restored(self.last_usage);
+        if let Some(primary) = &self.primary_region {
+            let set = MultiRegion::in_set_of(primary, region);
+            if let AdminState::PendingDeletion(date) = key.admin_state {
+                set.schedule_deletion(Some(date));
+            }
+            key.multi_region = Some(set);
+        }
         Ok(key)
     }
 }
@@ -121,12 +144,12 @@ impl OriginImage {
     fn of(origin: &Origin) -> Self {
         match origin {
             Origin::AwsKms(material) => Self::AwsKms {
-                first: Material(Arc::clone(material.first())),
+                first: Material(material.first()),
                 rotations: material
                     .rotations()
-                    .iter()
+                    .into_iter()
                     .map(|rotation| RotationImage {
-                        material: Material(Arc::clone(&rotation.material)),
+                        material: Material(rotation.material),
                         date: rotation.date,
                         kind: rotation.kind,
                     })
@@ -136,6 +159,7 @@ impl OriginImage {
             Origin::AwsKmsFixed(key) => Self::AwsKmsFixed {
                 secret: FixedSecret::of(key),
             },
+            Origin::External(imported) => Self::External(ImportedImage::of(imported)),
             Origin::ExternalKeyStore {
                 store,
                 external_key,
@@ -151,7 +175,7 @@ impl OriginImage {
         }
     }
 
-    fn restore(self, kind: KeyKind) -> Result<Origin, Defect> {
+    fn restore(self, kind: KeyKind, key_id: &str, region: &str) -> Result<Origin, Defect> {
         Ok(match self {
             Self::AwsKms {
                 first,
@@ -168,6 +192,7 @@ impl OriginImage {
                 Origin::AwsKms(RotatingMaterial::restored(first.0, rotations, automatic))
             }
             Self::AwsKmsFixed { secret } => Origin::AwsKmsFixed(secret.restore(kind)?),
+            Self::External(image) => Origin::External(image.restore(kind, key_id, region)?),
             Self::ExternalKeyStore {
                 custom_key_store_id,
                 xks_key_id,

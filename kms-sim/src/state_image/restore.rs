@@ -15,6 +15,7 @@ use crate::cloudhsm::{self, CloudHsmRecord};
 use crate::custom_key_store::{
     Backing, ConnectionImage, CustomKeyStore, CustomKeyStores, StoreImage,
 };
+use crate::key::Key;
 use crate::keys::Keys;
 use crate::proxy_endpoints::ProxyEndpoints;
 use crate::simulator::{Caller, Region, Simulator};
@@ -121,7 +122,29 @@ impl Restored {
             keys.grants.insert(&key, grant);
         }
         restored.check_keys()?;
+        restored.join_multi_region_keys();
         Ok(restored)
+    }
+
+    /// The keys of a multi-Region key share their material and their set again; that of the primary is the one to join.
+    fn join_multi_region_keys(&mut self) {
+        let mut sets: BTreeMap<(String, Arc<str>), Vec<&mut Key>> = BTreeMap::new();
+        for (home, region) in &mut self.regions {
+            for key in region.keys.iter_mut() {
+                if key.multi_region.is_some() {
+                    let name = (home.account.clone(), Arc::clone(key.id()));
+                    sets.entry(name).or_default().push(key);
+                }
+            }
+        }
+        for mut keys in sets.into_values() {
+            keys.sort_by_key(|key| key.is_replica());
+            if let Some((primary, replicas)) = keys.split_first_mut() {
+                for replica in replicas {
+                    replica.join(primary);
+                }
+            }
+        }
     }
 
     /// Whether every key has its store.

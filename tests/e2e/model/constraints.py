@@ -16,13 +16,16 @@ import botocore.session
 SAMPLES = {
     "AccountIdType": lambda n: "1" * n,
     "AliasNameType": lambda n: "a" * n,
+    "BackingKeyIdType": lambda n: "a" * n,
     "CloudHsmClusterIdType": lambda n: "cluster-" + "a" * (n - 8),
     "GrantConstraintSourceArnType": lambda n: "arn:aws:s3::123456789012:" + "x" * (n - 25),
     "GrantNameType": lambda n: "n" * n,
+    "KeyMaterialDescriptionType": lambda n: "d" * n,
     "MarkerType": lambda n: "m" * n,
     "PolicyNameType": lambda n: "p" * n,
     "PolicyType": lambda n: "{" * n,
     "PrincipalIdType": lambda n: "p" * n,
+    "RegionType": lambda n: "a-" + "b" * (n - 4) + "-1",
     "ServicePrincipalType": lambda n: "a.b." + "c" * (n - 4),
     "XksKeyIdType": lambda n: "k" * n,
     "XksProxyAuthenticationAccessKeyIdType": lambda n: "A" * n,
@@ -34,6 +37,8 @@ SAMPLES = {
 # The shortest value that the pattern allows, where it is longer than `min`.
 SHORTEST = {
     "GrantConstraintSourceArnType": 26,
+    "KeyMaterialDescriptionType": 1,
+    "RegionType": 5,
     "ServicePrincipalType": 5,
     "XksProxyUriPathType": 11,
     "XksProxyVpcEndpointServiceNameType": 39,
@@ -46,7 +51,7 @@ EXCEPTIONS = {
     "ReEncrypt.ciphertextBlob optional": "only a dry run that ignores it can do without",
 }
 
-WRONG_TYPE = {"string": [], "blob": {}, "integer": "1", "boolean": "yes", "list": "x", "map": "x", "structure": "x"}
+WRONG_TYPE = {"string": [], "blob": {}, "integer": "1", "boolean": "yes", "list": "x", "map": "x", "structure": "x", "timestamp": "x"}
 
 model = botocore.session.get_session().get_component("data_loader").load_service_model("kms", "service-2")
 shapes = model["shapes"]
@@ -200,17 +205,13 @@ class Member:
                     absent.check("optional", value, lambda _, message: rule not in message, "not that it is null")
 
 
-built = []
-for operation in sorted(model["operations"]):
-    name, message = send(operation, {})
-    if (name, message) == ("UnsupportedOperationException", f"kms-sim does not support {operation} yet."):
-        continue
-    built.append(operation)
+operations = sorted(model["operations"])
+for operation in operations:
     Member(operation, "", model["operations"][operation]["input"]["shape"], lambda value: value).structure()
 
 for stale in sorted(EXCEPTIONS.keys() - used):
     failures.append(f"{stale} is in the list of exceptions and in no check")
-print(f"{len(built)} of {len(model['operations'])} operations, {checks} checks, {len(failures)} failed")
+print(f"{len(operations)} operations, {checks} checks, {len(failures)} failed")
 for failure in failures:
     print(f"FAIL  {failure}")
 sys.exit(1 if failures or not checks else 0)
