@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::journal::{Changed, Journal};
+use crate::looked_at::counted;
 
 /// The aliases of one account and Region.
 #[derive(Default)]
@@ -116,7 +117,7 @@ impl Aliases {
         after: Bound<&str>,
     ) -> impl Iterator<Item = (&'a str, &'a Alias)> + use<'a> {
         let aliases = self.by_name.range::<str, _>((after, Bound::Unbounded));
-        aliases.map(|(name, alias)| (&**name, alias))
+        counted(aliases.map(|(name, alias)| (&**name, alias)))
     }
 
     /// The aliases of a key after a name, in the order of the names.
@@ -127,10 +128,8 @@ impl Aliases {
     ) -> impl Iterator<Item = (&'a str, &'a Alias)> + use<'a> {
         let names = self.by_target.get(key_id);
         let names = names.map(|names| names.range::<str, _>((after, Bound::Unbounded)));
-        names
-            .into_iter()
-            .flatten()
-            .filter_map(|name| Some((&**name, self.by_name.get(name)?)))
+        let names = counted(names.into_iter().flatten());
+        names.filter_map(|name| Some((&**name, self.by_name.get(name)?)))
     }
 
     /// Every alias, in the order of the names.

@@ -76,6 +76,10 @@ struct ServeArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 180, value_parser = clap::value_parser!(u64).range(1..))]
     health_interval: u64,
 
+    /// How many keys an account may have in a Region, as AWS raises the quota on request. Keys of --seed do not ask.
+    #[arg(long, value_name = "N", default_value_t = Config::default().max_keys)]
+    max_keys: u32,
+
     /// The Region of requests whose signature names none.
     #[arg(long, value_name = "REGION", default_value = "us-east-1", value_parser = region)]
     region: String,
@@ -218,6 +222,7 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
             .transpose()?,
         proxy_timeout: Duration::from_millis(arguments.proxy_timeout_ms),
         health_interval: Duration::from_secs(arguments.health_interval),
+        max_keys: arguments.max_keys,
         tls: identity(arguments.tls_cert, arguments.tls_key)
             .map(|(certificate, key)| trust::server_identity(&certificate, &key))
             .transpose()?,

@@ -9,6 +9,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use crate::clock::Clock;
 use crate::cloudhsm::CloudHsm;
 use crate::cors::WebOrigin;
+use crate::quota::MAX_KEYS;
 use crate::seed::Seed;
 use crate::vpc_endpoint_service::VpcEndpointServices;
 use crate::xks_tls::ClientCertificate;
@@ -34,6 +35,8 @@ pub struct Config {
     pub proxy_timeout: Duration,
     /// How often a CONNECTED proxy is asked how it is.
     pub health_interval: Duration,
+    /// How many keys an account has in a Region: 100,000 in AWS KMS, until AWS raises it.
+    pub max_keys: u32,
     /// The state to start with, unless the data folder has one.
     pub seed: Option<Seed>,
     /// Where the state is kept; in memory alone without it.
@@ -64,6 +67,7 @@ impl Default for Config {
             client_certificate: None,
             proxy_timeout: Duration::from_millis(250),
             health_interval: Duration::from_secs(180),
+            max_keys: MAX_KEYS,
             seed: None,
             data_dir: None,
             events: None,

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{Changed, Journal};
+use crate::looked_at::counted;
 
 /// The most grants that a key can have.
 pub(crate) const MAX_GRANTS: usize = 50_000;
@@ -84,6 +85,8 @@ pub(crate) type GrantName = (Arc<str>, Arc<str>);
 #[derive(Default)]
 pub(crate) struct Grants {
     by_key: BTreeMap<Arc<str>, BTreeMap<Arc<str>, Grant>>,
+    /// The ids of a key's grants, by whom they are for.
+    by_grantee: BTreeMap<Arc<str>, BTreeMap<GrantPrincipal, BTreeSet<Arc<str>>>>,
     by_token: BTreeMap<String, GrantName>,
     /// By retiring principal: grant id and key id.
     retirable: BTreeMap<GrantPrincipal, BTreeMap<Arc<str>, Arc<str>>>,
@@ -119,7 +122,21 @@ impl Grants {
     ) -> impl Iterator<Item = &'a Grant> + use<'a> {
         let grants = self.by_key.get(key_id);
         let grants = grants.map(|grants| grants.range::<str, _>((after, Bound::Unbounded)));
-        grants.into_iter().flatten().map(|(_, grant)| grant)
+        counted(grants.into_iter().flatten().map(|(_, grant)| grant))
+    }
+
+    /// As [`of_key_after`](Self::of_key_after), those for a grantee alone.
+    pub(crate) fn of_grantee_after<'a>(
+        &'a self,
+        key_id: &str,
+        grantee: &GrantPrincipal,
+        after: Bound<&str>,
+    ) -> impl Iterator<Item = &'a Grant> + use<'a> {
+        let grants = self.by_key.get(key_id);
+        let ids = self.by_grantee.get(key_id).and_then(|of| of.get(grantee));
+        let ids = ids.map(|ids| ids.range::<str, _>((after, Bound::Unbounded)));
+        let ids = counted(ids.into_iter().flatten());
+        ids.filter_map(move |id| grants?.get(id))
     }
 
     /// Key ids and grants that a principal can retire, after a grant id, in the order of the grant ids.
@@ -130,10 +147,8 @@ impl Grants {
     ) -> impl Iterator<Item = (&'a Arc<str>, &'a Grant)> + use<'a> {
         let names = self.retirable.get(principal);
         let names = names.map(|names| names.range::<str, _>((after, Bound::Unbounded)));
-        names
-            .into_iter()
-            .flatten()
-            .filter_map(|(grant, key)| Some((key, self.get(key, grant)?)))
+        let names = counted(names.into_iter().flatten());
+        names.filter_map(|(grant, key)| Some((key, self.get(key, grant)?)))
     }
 
     /// Every grant, with the id of its key.
@@ -152,6 +167,9 @@ impl Grants {
             let retirable = self.retirable.entry(principal.clone()).or_default();
             retirable.insert(Arc::clone(&id), Arc::clone(&key));
         }
+        let of_key = self.by_grantee.entry(Arc::clone(&key)).or_default();
+        let of_grantee = of_key.entry(grant.terms.grantee.clone()).or_default();
+        of_grantee.insert(Arc::clone(&id));
         self.by_key.entry(key).or_default().insert(id, grant);
     }
 
@@ -176,6 +194,17 @@ impl Grants {
 
     fn forget(&mut self, key_id: Arc<str>, grant: &Grant) {
         self.by_token.remove(&grant.token);
+        if let Some(of_key) = self.by_grantee.get_mut(&key_id)
+            && let Some(of_grantee) = of_key.get_mut(&grant.terms.grantee)
+        {
+            of_grantee.remove(&grant.id);
+            if of_grantee.is_empty() {
+                of_key.remove(&grant.terms.grantee);
+            }
+            if of_key.is_empty() {
+                self.by_grantee.remove(&key_id);
+            }
+        }
         if let Some(principal) = &grant.terms.retiring
             && let Some(retirable) = self.retirable.get_mut(principal)
         {

@@ -319,8 +319,7 @@ fn operations_obey_the_table() {
                         .region(&client.caller)
                         .lock()
                         .keys
-                        .insert(key)
-                        .unwrap();
+                        .insert(key);
                 }
             }
             let alias = format!("alias/{id}");

@@ -14,6 +14,7 @@ use crate::custom_key_store::CustomKeyStoreId;
 use crate::grant::Grants;
 use crate::journal::{Changed, Journal};
 use crate::key::{AdminState, Key, Origin};
+use crate::looked_at::counted;
 use crate::operation::Operation;
 use crate::past::Past;
 use crate::simulator::Caller;
@@ -105,32 +106,18 @@ impl Keys {
     /// The keys after an id, in the order of the ids.
     pub(crate) fn after(&self, after: Bound<&str>) -> impl Iterator<Item = &Key> + use<'_> {
         let keys = self.by_id.range::<str, _>((after, Bound::Unbounded));
-        keys.map(|(_, key)| key)
+        counted(keys.map(|(_, key)| key))
     }
 
     /// Adds a new key.
-    ///
-    /// # Errors
-    /// LimitExceededException if there are as many as an account can have in a Region.
-    pub(crate) fn insert(&mut self, mut key: Key) -> Result<(), KmsError> {
-        self.check_room()?;
+    pub(crate) fn insert(&mut self, mut key: Key) {
         key.changed_at(self.changed.note(|| Arc::clone(key.id())));
         self.restore(key);
-        Ok(())
     }
 
-    /// Whether there is room for one key more.
-    ///
-    /// # Errors
-    /// LimitExceededException
-    pub(crate) fn check_room(&self) -> Result<(), KmsError> {
-        if self.by_id.len() < MAX_KEYS {
-            return Ok(());
-        }
-        Err(KmsError::new(
-            "LimitExceededException",
-            format!("An account has at most {MAX_KEYS} KMS keys in a Region."),
-        ))
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.by_id.len()
     }
 
     /// Every key, to join those of other Regions.
@@ -273,6 +260,3 @@ const fn takes_alias(operation: Operation) -> bool {
             | Operation::Decapsulate
     )
 }
-
-/// AWS raises it on request.
-const MAX_KEYS: usize = 100_000;

@@ -44,6 +44,7 @@ mod key_tests;
 mod key_usage;
 mod keys;
 mod last_usage;
+mod looked_at;
 mod multi_region;
 #[cfg(test)]
 mod multi_region_tests;
@@ -58,6 +59,8 @@ mod quota;
 mod resolve;
 mod rfc3339;
 mod rotation;
+#[cfg(test)]
+mod scale_tests;
 mod seed;
 mod seeded_random;
 mod server;

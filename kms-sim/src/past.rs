@@ -146,17 +146,27 @@ impl Past {
         self.tags.get(&**key.id()).flatten().unwrap_or(&key.tags)
     }
 
-    /// The grants of a key after a grant id, as they are seen, in the order of the ids.
+    /// The grants of a key after a grant id, for a grantee or all, as they are seen, in the order of the ids.
     pub(crate) fn grants_of_key_after<'a>(
         &'a self,
         keys: &'a Keys,
         key: &'a Key,
+        grantee: Option<&'a GrantPrincipal>,
         after: Bound<&str>,
     ) -> impl Iterator<Item = &'a Grant> + use<'a> {
-        let current = keys.grants.of_key_after(key.id(), after);
+        let (all, of_grantee) = match grantee {
+            None => (Some(keys.grants.of_key_after(key.id(), after)), None),
+            Some(grantee) => {
+                let grants = keys.grants.of_grantee_after(key.id(), grantee, after);
+                (None, Some(grants))
+            }
+        };
+        let current = all.into_iter().flatten();
+        let current = current.chain(of_grantee.into_iter().flatten());
         let current = current.filter(|grant| self.grants.get(&*grant.id).is_none());
-        let before = self.grants.after(after);
-        let before = before.filter(|(_, (of, _))| of == key.id());
+        let before = self.grants.after(after).filter(move |(_, (of, grant))| {
+            of == key.id() && grantee.is_none_or(|grantee| *grantee == grant.terms.grantee)
+        });
         merged(current, before.map(|(_, (_, grant))| grant), |grant| {
             &grant.id
         })

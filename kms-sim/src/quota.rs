@@ -1,4 +1,5 @@
-//! Request quotas: how many cryptographic requests a second a custom key store takes, and an account in a Region.
+//! Quotas that people set: how many cryptographic requests a second a custom key store takes, and an account in a Region;
+//! how many keys an account has.
 //!
 //! A bucket holds the requests of one second. Real time counts, since it is the load on real parts that is limited.
 
@@ -20,6 +21,8 @@ pub(crate) type Rate = Option<u32>;
 #[derive(Debug, Default)]
 struct State {
     rates: Rates,
+    /// Those that a reset goes back to.
+    initial: Rates,
     buckets: BTreeMap<Subject, Bucket>,
 }
 
@@ -32,6 +35,8 @@ pub(crate) struct Rates {
     pub(crate) stores: BTreeMap<String, Rate>,
     /// Of an account in a Region, over all of its keys.
     pub(crate) account: Rate,
+    /// How many keys an account has in a Region.
+    pub(crate) max_keys: u32,
 }
 
 /// Who uses a quota.
@@ -47,11 +52,40 @@ impl Default for Rates {
             store: Some(DEFAULT_OF_STORE),
             stores: BTreeMap::new(),
             account: None,
+            max_keys: MAX_KEYS,
         }
     }
 }
 
 impl Quotas {
+    /// Quotas of which that of keys is another.
+    pub(crate) fn with_max_keys(max_keys: u32) -> Self {
+        let rates = Rates {
+            max_keys,
+            ..Rates::default()
+        };
+        Self(Arc::new(Mutex::new(State {
+            initial: rates.clone(),
+            rates,
+            buckets: BTreeMap::new(),
+        })))
+    }
+
+    /// Whether there may be one key more than these.
+    ///
+    /// # Errors
+    /// LimitExceededException
+    pub(crate) fn admit_key(&self, count: usize) -> Result<(), KmsError> {
+        let max = self.lock().rates.max_keys;
+        match u32::try_from(count).is_ok_and(|count| count < max) {
+            true => Ok(()),
+            false => Err(KmsError::new(
+                "LimitExceededException",
+                format!("The account has {count} KMS keys in this Region; its quota is {max}."),
+            )),
+        }
+    }
+
     /// Counts one request of an operation with a key, in its store if it has one, against what is allowed.
     ///
     /// # Errors
@@ -90,6 +124,12 @@ impl Quotas {
         let mut state = self.lock();
         change(&mut state.rates);
         state.buckets.clear();
+    }
+
+    /// As at the start.
+    pub(crate) fn reset(&self) {
+        let initial = self.lock().initial.clone();
+        self.set(|rates| *rates = initial);
     }
 
     /// What is set.
@@ -153,6 +193,9 @@ const fn counts_for_store(operation: Operation, kind: CustomKeyStoreType) -> boo
 /// Requests per second of a store, until AWS raises it.
 pub(crate) const DEFAULT_OF_STORE: u32 = 1_800;
 
+/// Keys of an account in a Region, until AWS raises it.
+pub(crate) const MAX_KEYS: u32 = 100_000;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 const THROTTLED: &str =
@@ -174,6 +217,21 @@ mod tests {
         let taken = (0..100).filter(|_| bucket.take(10, at(5_000))).count();
         assert_eq!(taken, 10, "no more than a second's is saved up");
         assert!(!Bucket::default().take(0, start));
+    }
+
+    #[test]
+    fn there_are_as_many_keys_as_the_quota_says_and_a_reset_goes_back_to_the_first() {
+        let quotas = Quotas::with_max_keys(2);
+        assert!(quotas.admit_key(1).is_ok());
+        let error = quotas.admit_key(2).unwrap_err();
+        assert_eq!(error.name(), "LimitExceededException");
+        quotas.set(|rates| rates.max_keys = 3);
+        assert!(quotas.admit_key(2).is_ok());
+        quotas.reset();
+        assert!(quotas.admit_key(2).is_err());
+        // AWS KMS Developer Guide, "Resource quotas": 100,000 KMS keys.
+        assert!(Quotas::default().admit_key(99_999).is_ok());
+        assert!(Quotas::default().admit_key(100_000).is_err());
     }
 
     #[test]

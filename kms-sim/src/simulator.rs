@@ -24,7 +24,7 @@ use crate::keys::Keys;
 use crate::operation::Operation;
 use crate::past::Past;
 use crate::proxy_endpoints::ProxyEndpoints;
-use crate::quota::{Quotas, Rates};
+use crate::quota::Quotas;
 use crate::rotation::RotationType;
 use crate::visibility::Home;
 use crate::vpc_endpoint_service::VpcEndpointServices;
@@ -150,9 +150,9 @@ impl Simulator {
             clock: config.clock.clone(),
             journal,
             connector: Connector::new(&config)?,
+            quotas: Quotas::with_max_keys(config.max_keys),
             config,
             endpoints: ProxyEndpoints::default(),
-            quotas: Quotas::default(),
             consistency: Consistency::default(),
             events: EventLog::default(),
             regions: DashMap::new(),
@@ -206,7 +206,7 @@ impl Simulator {
             false
         });
         self.clock.reset();
-        self.quotas.set(|rates| *rates = Rates::default());
+        self.quotas.reset();
         self.consistency.set(Duration::ZERO, 0);
         self.connector.transitions().reset();
         self.connector.faults().reset();

@@ -157,6 +157,7 @@ pub(crate) async fn create(
         .multi_region
         .then(|| MultiRegion::primary(&caller.region));
     let mut state = region.lock();
+    simulator.quotas().admit_key(state.keys.count())?;
     match &place {
         Place::Kms | Place::Outside => {}
         // The proxy was asked without the lock: the store may have been disconnected, the external key taken.
@@ -172,7 +173,7 @@ pub(crate) async fn create(
     caller.is_about(key.arn());
     caller.subjects().key(&key);
     let key_metadata = KeyMetadata::new(&key, &state, caller, region.now());
-    state.keys.insert(key)?;
+    state.keys.insert(key);
     Ok(KeyMetadataOutput { key_metadata })
 }
 

@@ -103,7 +103,7 @@ pub(crate) async fn replicate(
     replica.tags = tags;
     replica.busy = simulator.busy_until(now).map(Busy::Creating);
     // The place in the set is taken only if there is room for the key.
-    replica_state.keys.check_room()?;
+    simulator.quotas().admit_key(replica_state.keys.count())?;
     replica.multi_region = Some(set.replica(&input.region));
     let output = ReplicateKeyOutput {
         replica_key_metadata: KeyMetadata::new(&replica, &replica_state, &there, now),
@@ -117,7 +117,7 @@ pub(crate) async fn replicate(
             })
             .collect(),
     };
-    replica_state.keys.insert(replica)?;
+    replica_state.keys.insert(replica);
     Ok(output)
 }
 

@@ -11,5 +11,7 @@ mod violations;
 pub(crate) use blob::{Bytes, SecretBytes};
 pub use error::KmsError;
 pub(crate) use members::{Input, Members, Text, parse};
+#[cfg(test)]
+pub(crate) use page::marker;
 pub(crate) use page::{Page, PageRequest};
 pub(crate) use timestamp::Timestamp;

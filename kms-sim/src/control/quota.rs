@@ -1,4 +1,4 @@
-//! `/control/v1/quota`: requests per second of stores and accounts.
+//! `/control/v1/quota`: requests per second of stores and accounts, and how many keys an account has.
 
 use http::Method;
 use serde::Deserialize;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::error::ControlError;
 use super::request::{Answer, ControlRequest};
 use super::stores::known;
-use crate::quota::{Quotas, Rate, Rates};
+use crate::quota::{Quotas, Rate};
 use crate::simulator::Simulator;
 
 /// `RequestsPerSecond` is there in any case; `null` is no limit.
@@ -25,6 +25,12 @@ struct Set {
 struct SetAccount {
     #[serde(deserialize_with = "present")]
     requests_per_second: Rate,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "PascalCase")]
+struct SetKeys {
+    max_keys: u32,
 }
 
 /// As the type itself, but a missing member is an error.
@@ -49,14 +55,18 @@ pub(super) fn answer(simulator: &Simulator, request: &ControlRequest<'_>) -> Ans
         }
         ([], &Method::DELETE) => {
             request.no_input()?;
-            quotas.set(|rates| *rates = Rates::default());
+            quotas.reset();
         }
         (["account"], &Method::PUT) => {
             let set: SetAccount = request.input()?;
             quotas.set(|rates| rates.account = set.requests_per_second);
         }
+        (["keys"], &Method::PUT) => {
+            let set: SetKeys = request.input()?;
+            quotas.set(|rates| rates.max_keys = set.max_keys);
+        }
         ([], _) => return Err(ControlError::method("GET, PUT, DELETE")),
-        (["account"], _) => return Err(ControlError::method("PUT")),
+        (["account" | "keys"], _) => return Err(ControlError::method("PUT")),
         _ => return Err(super::unknown_path()),
     }
     Ok(rates(quotas))
@@ -73,5 +83,6 @@ fn rates(quotas: &Quotas) -> Value {
         "RequestsPerSecond": rates.store,
         "Stores": stores,
         "AccountRequestsPerSecond": rates.account,
+        "MaxKeys": rates.max_keys,
     })
 }

@@ -30,7 +30,13 @@ enum Command {
         #[arg(long, value_name = "N")]
         per_second: Rate,
     },
-    /// Goes back to 1,800 for each store and no limit for accounts.
+    /// Sets how many keys an account may have in a Region; those that there are stay.
+    SetKeys {
+        /// 100,000 in AWS KMS, until AWS raises it.
+        #[arg(long, value_name = "N")]
+        max: u32,
+    },
+    /// Goes back to 1,800 for each store, no limit for accounts, and as many keys as `serve --max-keys` says.
     Reset,
 }
 
@@ -68,6 +74,7 @@ impl QuotaArgs {
             Some(Command::SetAccount {
                 per_second: Rate(rate),
             }) => Call::put("/quota/account", json!({"RequestsPerSecond": rate})),
+            Some(Command::SetKeys { max }) => Call::put("/quota/keys", json!({"MaxKeys": max})),
             Some(Command::Reset) => Call::delete("/quota"),
         }
     }
@@ -79,4 +86,7 @@ Examples:
     kms-sim ctl quota set --per-second 0 --store cks-…
 
   As AWS has raised it:
-    kms-sim ctl quota set --per-second 10000";
+    kms-sim ctl quota set --per-second 10000
+
+  The next CreateKey gets a LimitExceededException:
+    kms-sim ctl quota set-keys --max 0";

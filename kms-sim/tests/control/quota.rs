@@ -1,8 +1,10 @@
 //! Request quotas.
 
+use kms_sim::Config;
 use serde_json::{Value, json};
 
 use crate::ctl::ctl_json;
+use crate::simulator::Simulator;
 use crate::with_proxy::WithProxy;
 
 const THROTTLED: &str =
@@ -116,4 +118,27 @@ fn wrong_input_changes_nothing() {
     let unknown = json!({"CustomKeyStoreId": "cks-0", "RequestsPerSecond": 1}).to_string();
     assert_eq!(simulator.control("PUT", "/quota", Some(&unknown)).0, 404);
     assert_eq!(simulator.get("/quota"), before);
+}
+
+#[test]
+fn an_account_has_as_many_keys_as_its_quota_says() {
+    let simulator = Simulator::start(Config {
+        max_keys: 2,
+        ..Config::default()
+    });
+    simulator.key();
+    let second = simulator.key();
+    let create = || simulator.exception("CreateKey", json!({}));
+    assert_eq!(create(), "LimitExceededException");
+    // Each Region has its own; a key that is pending deletion counts.
+    simulator
+        .kms_in("eu-central-1", "CreateKey", json!({}))
+        .unwrap();
+    simulator.ok("ScheduleKeyDeletion", json!({"KeyId": second}));
+    assert_eq!(create(), "LimitExceededException");
+    let set = ctl_json(&simulator, &["quota", "set-keys", "--max", "3"]);
+    assert_eq!(set["MaxKeys"], 3);
+    simulator.key();
+    assert_eq!(create(), "LimitExceededException");
+    assert_eq!(ctl_json(&simulator, &["quota", "reset"])["MaxKeys"], 2);
 }

@@ -63,7 +63,7 @@ pub(crate) async fn create(
     let grants = &mut state.keys.grants;
     if terms.name.is_some()
         && let Some(grant) = grants
-            .of_key_after(&key, Bound::Unbounded)
+            .of_grantee_after(&key, &terms.grantee, Bound::Unbounded)
             .find(|grant| grant.terms == terms)
     {
         return Ok(CreateGrantOutput {
@@ -158,16 +158,16 @@ pub(crate) async fn list(
     let region = simulator.region(caller);
     let state = region.lock();
     let key = state.key(Operation::ListGrants, caller, &input.key_id)?;
-    let wanted = |grant: &&Grant| {
-        let id = input.grant_id.as_ref();
-        id.is_none_or(|id| **id == *grant.id)
-            && grantee
-                .as_ref()
-                .is_none_or(|grantee| *grantee == grant.terms.grantee)
-    };
+    let one = input.grant_id.as_deref();
     let grants = |after: Bound<&str>| {
-        let grants = state.past.grants_of_key_after(&state.keys, key, after);
-        grants.filter(wanted).map(|grant| (key, grant))
+        let after = match (one, after) {
+            (Some(id), Bound::Unbounded) => Bound::Included(id),
+            (_, after) => after,
+        };
+        let past = &state.past;
+        let grants = past.grants_of_key_after(&state.keys, key, grantee.as_ref(), after);
+        let grants = grants.take_while(|grant| one.is_none_or(|id| *id == *grant.id));
+        grants.map(|grant| (key, grant))
     };
     let page = input.page.page(grants, |(_, grant)| &grant.id)?;
     Ok(output(page, caller))
