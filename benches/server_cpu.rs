@@ -11,6 +11,8 @@
 mod closed_loop;
 #[path = "fixture/constant.rs"]
 mod constant;
+#[path = "fixture/process.rs"]
+mod process;
 #[path = "fixture/request.rs"]
 mod request;
 
