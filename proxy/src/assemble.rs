@@ -55,8 +55,8 @@ impl Opened {
     /// For what only people can repair. One that others serve is opened without asking whether they do.
     pub(crate) fn open(name: &str, config: &KeyManagerConfig) -> Result<Self, OpenError> {
         match config {
-            KeyManagerConfig::Embedded { data_dir, root_key } => {
-                let embedded = Embedded::open(data_dir, root_key.clone())?;
+            KeyManagerConfig::Embedded(place) => {
+                let embedded = Embedded::open_at((**place).clone())?;
                 Ok(Self::Embedded(Arc::new(embedded)))
             }
             #[cfg(feature = "pkcs11")]
@@ -98,7 +98,13 @@ impl KeyManagers {
         for (name, wanted) in &config.key_managers {
             let opened = match self.0.values().find(|open| open.config == *wanted) {
                 Some(open) => open.opened.clone(),
-                None => open_patiently(name, wanted)?,
+                None => {
+                    let opened = open_patiently(name, wanted)?;
+                    if let Some(embedded) = opened.embedded() {
+                        embedded.administration().join_fleet();
+                    }
+                    opened
+                }
             };
             let old = self.0.get(name).filter(|open| {
                 open.config == *wanted && open.monitored.slow_after() == config.health.slow_after
@@ -126,9 +132,16 @@ impl KeyManagers {
     /// The embedded key managers, with their data folders.
     pub fn embedded(&self) -> impl Iterator<Item = (&PathBuf, &Arc<Embedded>)> {
         self.0.values().filter_map(|open| {
-            let (data_dir, _) = open.config.embedded()?;
-            Some((data_dir, open.opened.embedded()?))
+            let place = open.config.embedded()?;
+            Some((&place.data_dir, open.opened.embedded()?))
         })
+    }
+
+    /// Ends what the key managers do in the background, at the end of a server; waits for the network for a moment.
+    pub fn close(&self) {
+        for (_, embedded) in self.embedded() {
+            embedded.administration().close();
+        }
     }
 
     /// Puts a configuration and these key managers together.

@@ -4,6 +4,7 @@
 
 mod embedded;
 mod pkcs11;
+mod postgres;
 mod suite;
 mod transit;
 mod vectors;

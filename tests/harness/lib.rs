@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`binaries`] | where the programs are; builds them once |
 //! | [`process`] | a child process: output, readiness with a deadline, signals, killed on drop |
+//! | [`postgres`] | a PostgreSQL server of its own |
 //! | [`programs`] | `xks-proxy` and `kms-sim` started the usual ways |
 //! | [`signer`] | SigV4 through the official `aws-sigv4` |
 //! | [`https`], [`h2`] | exact bytes over HTTP/1.1, and HTTP/2 |
@@ -24,6 +25,7 @@ pub mod certificates;
 pub mod h2;
 pub mod https;
 pub mod openbao;
+pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod signer;

@@ -48,7 +48,8 @@ pub(super) async fn of(name: &str, config: &KeyManagerConfig) -> Result<Inventor
             credentials: Vec::new(),
         }),
         Err(OpenError::Embedded(StoreError::Held { .. })) => {
-            let (data_dir, _) = config.embedded().expect("an embedded store was held");
+            let place = config.embedded().expect("an embedded store was held");
+            let data_dir = &place.data_dir;
             asked(name, data_dir)
         }
         Err(error) => Err(error.to_string()),

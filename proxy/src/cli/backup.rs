@@ -86,15 +86,10 @@ pub(super) fn restore(arguments: RestoreArguments) -> Result<(), Failure> {
     let location = arguments.location.locate()?;
     let from = arguments.from.display();
     let backup = std::fs::read(&arguments.from).map_err(|e| Failure::of(&from, &e))?;
-    let restored = embedded::restore(
-        &backup,
-        &arguments.key.source()?,
-        &location.data_dir,
-        &location.root_key,
-    )
-    .map_err(|e| failed(&e))?;
+    let restored = embedded::restore(&backup, &arguments.key.source()?, &location.place)
+        .map_err(|e| failed(&e))?;
     let (keys, credentials) = (restored.keys, restored.credentials);
-    let data_dir = location.data_dir.display();
+    let data_dir = location.place.data_dir.display();
     let sentence = format!("{data_dir} has {keys} keys and {credentials} credentials of {from}");
     let object = json!({
         "data_dir": data_dir.to_string(),

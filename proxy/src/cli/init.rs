@@ -39,13 +39,17 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         return accept(&location, arguments.output);
     }
     arguments.credential_file.refuse_unusable()?;
-    Embedded::init(&location.data_dir, &location.root_key).map_err(store_failure)?;
-    let data_dir = location.data_dir.display();
-    note(&format!(
-        "{data_dir} is ready; its root key is {}.",
-        location.root_key.path().display()
-    ));
-    if matches!(location.root_key, RootKeySource::File(_)) {
+    Embedded::init_at(&location.place).map_err(store_failure)?;
+    let data_dir = location.place.data_dir.display();
+    let root_key = location.place.root_key.path().display();
+    match &location.place.database {
+        None => note(&format!("{data_dir} is ready; its root key is {root_key}.")),
+        Some(database) => note(&format!(
+            "{} is ready, schema {}; the root key, which every proxy of the fleet needs, is {root_key}.",
+            database.url, database.schema
+        )),
+    }
+    if matches!(location.place.root_key, RootKeySource::File(_)) {
         note("Keep a copy of the root key elsewhere: without it nothing in the store can be read.");
     }
     let only = match location.prefixes.as_deref() {
@@ -83,9 +87,9 @@ fn result(
     let text = |path: &Path| serde_json::Value::from(path.display().to_string()).to_string();
     let parts = [
         "{\"data_dir\":",
-        &text(&location.data_dir),
+        &text(&location.place.data_dir),
         ",\"root_key\":",
-        &text(location.root_key.path()),
+        &text(location.place.root_key.path()),
         ",\"credential_file\":",
         &file.path().map_or_else(|| "null".to_owned(), text),
         ",\"credential\":",
@@ -96,8 +100,8 @@ fn result(
 }
 
 fn accept(location: &Location, output: OutputArguments) -> Result<(), Failure> {
-    Embedded::accept_older_store(&location.data_dir, &location.root_key).map_err(store_failure)?;
-    let data_dir = location.data_dir.display();
+    Embedded::accept_older_store(&location.place).map_err(store_failure)?;
+    let data_dir = location.place.data_dir.display();
     let sentence = format!("the store in {data_dir} is taken for the newest");
     output.done(&sentence, &json!({"accepted": data_dir.to_string()}))
 }

@@ -10,7 +10,7 @@ use xks_api::ids::UriPathPrefix;
 use super::{Failure, File};
 use crate::admin::{Client, Command, Reply};
 use crate::config::{Config, KeyConfig};
-use crate::key_manager::embedded::{Embedded, ListedKeys, RootKeySource, StoreError};
+use crate::key_manager::embedded::{Embedded, ListedKeys, RootKeySource, StoreError, StorePlace};
 use crate::process_memory;
 
 /// Which store a command is for.
@@ -54,8 +54,7 @@ struct RootKeyArguments {
 
 /// A store, and what a configuration says about it.
 pub(super) struct Location {
-    pub(super) data_dir: PathBuf,
-    pub(super) root_key: RootKeySource,
+    pub(super) place: StorePlace,
     listed_keys: ListedKeys,
     /// The external key stores whose credentials it keeps; `None` without a configuration.
     pub(super) prefixes: Option<Vec<UriPathPrefix>>,
@@ -67,8 +66,7 @@ impl LocationArguments {
         process_memory::protect();
         match (self.place.data_dir, self.place.config) {
             (Some(data_dir), _) => Ok(Location {
-                root_key: self.root_key.source(&data_dir)?,
-                data_dir: full(&data_dir)?,
+                place: StorePlace::folder(&full(&data_dir)?, self.root_key.source(&data_dir)?),
                 listed_keys: ListedKeys::Unknown,
                 prefixes: None,
             }),
@@ -102,15 +100,17 @@ impl Location {
         let failed = |error: &dyn std::error::Error| Failure::Failed(error.to_string());
         let mut attempts = 0..MAX_ATTEMPTS;
         loop {
-            let client = Client::connect(&self.data_dir);
+            let client = Client::connect(&self.place.data_dir);
             if let Some(client) = client.map_err(|e| Failure::of("admin.sock", &e))? {
                 return client.execute(&command).map_err(|e| failed(&e));
             }
-            match Embedded::open(&self.data_dir, self.root_key.clone()) {
+            match Embedded::open_at(self.place.clone()) {
                 Ok(embedded) => {
                     let administration = embedded.administration();
                     administration.set_listed_keys(self.listed_keys.clone());
-                    return command.execute(&administration).map_err(|e| failed(&e));
+                    let result = command.execute(&administration);
+                    administration.close();
+                    return result.map_err(|e| failed(&e));
                 }
                 // Another command has it for a moment, or a server that is starting.
                 Err(StoreError::Held { .. }) if attempts.next().is_some() => {
@@ -122,7 +122,8 @@ impl Location {
     }
 }
 
-fn in_config(file: &Path, name: Option<&str>) -> Result<Location, Failure> {
+/// The store of a key manager in a configuration.
+pub(super) fn in_config(file: &Path, name: Option<&str>) -> Result<Location, Failure> {
     let KeyConfig {
         key_managers,
         key_stores,
@@ -136,14 +137,16 @@ fn in_config(file: &Path, name: Option<&str>) -> Result<Location, Failure> {
         (Some(name), names) if names.contains(&name) => name,
         (Some(name), _) if key_managers.iter().any(|(other, _)| other == name) => {
             let text = format!(
-                "{name} is not of type \"embedded\": its keys are made and changed with its own tools"
+                "{name} is not of type \"embedded\" or \"postgres\": its keys are made and changed with its own tools"
             );
             return Err(Failure::Failed(text));
         }
         (None, [only]) => only,
         (None, []) => {
             let file = file.display();
-            let text = format!("{file} has no key manager of type \"embedded\", which this is for");
+            let text = format!(
+                "{file} has no key manager of type \"embedded\" or \"postgres\", which this is for"
+            );
             return Err(Failure::Failed(text));
         }
         (given, names) => {
@@ -169,10 +172,13 @@ fn in_config(file: &Path, name: Option<&str>) -> Result<Location, Failure> {
         .filter(|store| store.credential_store.as_deref() == Some(wanted))
         .map(|store| store.prefix.clone())
         .collect();
-    let (data_dir, root_key) = embedded.get(wanted).expect("the name is one of them");
+    let place = embedded.get(wanted).expect("the name is one of them");
     Ok(Location {
-        data_dir: full(data_dir)?,
-        root_key: absolute_source(root_key)?,
+        place: StorePlace {
+            data_dir: full(&place.data_dir)?,
+            root_key: absolute_source(&place.root_key)?,
+            database: place.database.clone(),
+        },
         listed_keys: ListedKeys::Known(listed),
         prefixes: Some(prefixes),
     })

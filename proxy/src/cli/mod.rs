@@ -12,6 +12,7 @@ mod output;
 mod reload;
 mod root_key;
 mod serve;
+mod store;
 mod telemetry;
 
 use std::fmt;
@@ -58,6 +59,8 @@ enum Command {
     Credential(credential::Arguments),
     /// Change the root key that everything in the store is wrapped under
     RootKey(root_key::Arguments),
+    /// Move keys and credentials between a folder and a database
+    Store(store::Arguments),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -141,6 +144,7 @@ pub fn main() -> ExitCode {
         Command::Key(arguments) => key::run(arguments),
         Command::Credential(arguments) => credential::run(arguments),
         Command::RootKey(arguments) => root_key::run(arguments),
+        Command::Store(arguments) => store::run(arguments),
         Command::Completions { shell } => completions(shell),
     };
     match result {

@@ -20,11 +20,12 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let location = arguments.location.locate()?;
-    let client = Client::connect(&location.data_dir).map_err(|e| Failure::of("admin.sock", &e))?;
+    let client =
+        Client::connect(&location.place.data_dir).map_err(|e| Failure::of("admin.sock", &e))?;
     let Some(client) = client else {
         return Err(Failure::Failed(format!(
             "no server is running with the data folder {}: start one with `xks-proxy serve`",
-            location.data_dir.display()
+            location.place.data_dir.display()
         )));
     };
     let reply = client

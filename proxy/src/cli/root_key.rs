@@ -77,8 +77,8 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     } = arguments.command;
     let location = location.locate()?;
     let to = new.source()?;
-    let elsewhere = to.as_ref().is_some_and(|to| *to != location.root_key);
-    let file = to.as_ref().unwrap_or(&location.root_key).path();
+    let elsewhere = to.as_ref().is_some_and(|to| *to != location.place.root_key);
+    let file = to.as_ref().unwrap_or(&location.place.root_key).path();
     let file = file.display().to_string();
     let id = match location.execute(Command::RotateRootKey { to })? {
         Reply::RootKey(id) => id,

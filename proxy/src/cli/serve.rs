@@ -102,6 +102,7 @@ pub(super) fn serve(
             tasks.spawn(Arc::clone(&reloader).poll(interval));
         }
         tasks.spawn(reload_at_hangup(hangup()?, Arc::clone(&reloader)));
+        let open = reloader.key_managers();
         let admin_sockets = AdminSockets::open(reloader);
         started(address)?;
 
@@ -119,6 +120,8 @@ pub(super) fn serve(
         }
         admin_sockets.closed().await;
         tasks.shutdown().await;
+        // A panic was reported where it happened.
+        let _ = tokio::task::spawn_blocking(move || open.borrow().close()).await;
         Ok(())
     })
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::document::{Place, text};
 use super::read::{Fields, Reader, word};
-use crate::key_manager::embedded::RootKeySource;
+use crate::key_manager::embedded::{PostgresConfig, RootKeySource, StorePlace};
 #[cfg(feature = "pkcs11")]
 use crate::key_manager::pkcs11;
 #[cfg(feature = "transit")]
@@ -13,13 +13,8 @@ use crate::key_manager::transit;
 /// A key manager.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum KeyManagerConfig {
-    /// The software key manager that is part of the proxy.
-    Embedded {
-        /// Its store.
-        data_dir: PathBuf,
-        /// What its secrets are wrapped under.
-        root_key: RootKeySource,
-    },
+    /// The software key manager that is part of the proxy, its store a file or, of type "postgres", in a database.
+    Embedded(Box<StorePlace>),
     /// A token behind a PKCS#11 library.
     #[cfg(feature = "pkcs11")]
     Pkcs11(Box<pkcs11::Settings>),
@@ -34,10 +29,10 @@ impl KeyManagerConfig {
         self.embedded().is_some()
     }
 
-    /// Data folder and root key of an embedded one.
-    pub fn embedded(&self) -> Option<(&PathBuf, &RootKeySource)> {
+    /// The store of an embedded one.
+    pub fn embedded(&self) -> Option<&StorePlace> {
         match self {
-            Self::Embedded { data_dir, root_key } => Some((data_dir, root_key)),
+            Self::Embedded(place) => Some(place),
             #[cfg(feature = "pkcs11")]
             Self::Pkcs11(_) => None,
             #[cfg(feature = "transit")]
@@ -49,6 +44,7 @@ impl KeyManagerConfig {
 #[derive(Clone, Copy)]
 enum Kind {
     Embedded,
+    Postgres,
     #[cfg(feature = "pkcs11")]
     Pkcs11,
     #[cfg(feature = "transit")]
@@ -57,6 +53,7 @@ enum Kind {
 
 const KINDS: &[(&str, Kind)] = &[
     ("embedded", Kind::Embedded),
+    ("postgres", Kind::Postgres),
     #[cfg(feature = "pkcs11")]
     ("pkcs11", Kind::Pkcs11),
     #[cfg(feature = "transit")]
@@ -79,7 +76,10 @@ impl Reader<'_> {
                 continue;
             };
             let config = match kind {
-                Kind::Embedded => self.embedded(&place, &fields, &key_managers),
+                Kind::Embedded => self.embedded(&place, &fields, &key_managers, None),
+                Kind::Postgres => self
+                    .postgres(&fields)
+                    .and_then(|it| self.embedded(&place, &fields, &key_managers, Some(it))),
                 #[cfg(feature = "pkcs11")]
                 Kind::Pkcs11 => self.pkcs11(&fields),
                 #[cfg(feature = "transit")]
@@ -98,6 +98,7 @@ impl Reader<'_> {
         place: &Place,
         fields: &Fields<'_, '_>,
         others: &[(String, KeyManagerConfig)],
+        database: Option<PostgresConfig>,
     ) -> Option<KeyManagerConfig> {
         let data_dir = fields.required("data_dir", text, "the folder that `init` made");
         let data_dir = data_dir.map(|path| self.folder.join(path));
@@ -121,7 +122,7 @@ impl Reader<'_> {
         let same = |(_, other): &(_, KeyManagerConfig)| {
             other
                 .embedded()
-                .is_some_and(|(other, _)| *other == data_dir)
+                .is_some_and(|other| other.data_dir == data_dir)
         };
         if others.iter().any(same) {
             let found = format!("{} belongs to another key manager", data_dir.display());
@@ -129,7 +130,11 @@ impl Reader<'_> {
             return None;
         }
         let root_key = first.unwrap_or_else(|| RootKeySource::File(data_dir.join(ROOT_KEY_FILE)));
-        Some(KeyManagerConfig::Embedded { data_dir, root_key })
+        Some(KeyManagerConfig::Embedded(Box::new(StorePlace {
+            data_dir,
+            root_key,
+            database,
+        })))
     }
 }
 

@@ -8,6 +8,7 @@ mod files;
 mod key_managers;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
+mod postgres;
 mod read;
 #[cfg(feature = "transit")]
 mod transit;
@@ -181,7 +182,7 @@ impl std::error::Error for ConfigError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key_manager::embedded::RootKeySource;
+    use crate::key_manager::embedded::{RootKeySource, StorePlace};
 
     const EXAMPLE: &str = include_str!("../../deploy/xks-proxy.example.toml");
     const CHAIN: &str = include_str!("../../../certs/server-ecdsa.crt.pem");
@@ -213,9 +214,12 @@ mod tests {
         let mut config = Config::load(&folder.path().join("x.toml"))?;
         // So that two folders compare as equal.
         for (_, key_manager) in &mut config.key_managers {
-            let KeyManagerConfig::Embedded { data_dir, root_key } = key_manager else {
+            let KeyManagerConfig::Embedded(place) = key_manager else {
                 continue;
             };
+            let StorePlace {
+                data_dir, root_key, ..
+            } = &mut **place;
             let relative = |path: &Path| path.strip_prefix(folder.path()).unwrap().to_owned();
             *data_dir = relative(data_dir);
             if let RootKeySource::File(path) = root_key {

@@ -11,6 +11,7 @@ pub mod pkcs11;
 pub mod transit;
 
 use std::future::Future;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -34,6 +35,11 @@ pub trait KeyManager: Send + Sync {
 
     /// Who made the key manager and which instances it has, for GetHealthStatus.
     fn description(&self) -> Description;
+
+    /// How many proxies there are, where the key manager knows: those that share its keys count each other.
+    fn fleet_size(&self) -> Option<NonZeroU32> {
+        None
+    }
 }
 
 /// One key, its version pinned.

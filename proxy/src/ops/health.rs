@@ -14,9 +14,11 @@ pub(super) async fn run(body: &[u8], context: Context<'_>) -> Result<Encoded, Xk
     let key_manager = &context.key_store.key_manager;
     let status = key_manager.health(context.deadline).await;
     let description = key_manager.key_manager().description();
+    let counted = key_manager.key_manager().fleet_size();
+    let fleet_size = counted.unwrap_or(context.identity.fleet_size);
     //= xks §GetHealthStatus R27, R28
     let response = GetHealthStatusResponse {
-        xks_proxy_fleet_size: context.identity.fleet_size.get(),
+        xks_proxy_fleet_size: fleet_size.get(),
         xks_proxy_vendor: context.identity.vendor.clone(),
         xks_proxy_model: context.identity.model.clone(),
         ekm_vendor: description.vendor,

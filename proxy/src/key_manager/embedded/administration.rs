@@ -18,23 +18,23 @@ use zeroize::Zeroizing;
 use super::admin_error::AdminError;
 use super::backup::BackupSeal;
 use super::cipher::{KeyMaterial, VersionNumber, random_material};
-use super::credentials::{Credential, CredentialMap, Credentials};
+use super::credentials::Credential;
 use super::info::{CredentialInfo, KeyInfo, NewCredential, timestamp};
-use super::keyring::{Key, Keyring, Keys};
+use super::keyring::Key;
+use super::live::Live;
 use super::record::{CredentialRecord, KeyRecord, Usages, VersionState};
 use super::root_key::{self, Derivation, RootKeyId, RootKeySource};
-use super::store::{Change, Contents, Store, StoreError};
+use super::store::{Change, Contents, KeyringStore, PostgresError, StoreError};
 
 /// What administers one embedded key manager.
 pub struct Administration {
     state: Mutex<State>,
-    keyring: Arc<Keyring>,
-    credentials: Arc<Credentials>,
+    live: Live,
 }
 
 /// What one operation at a time has to itself.
 struct State {
-    store: Store,
+    store: Box<dyn KeyringStore>,
     root_key: RootKeySource,
     listed_keys: ListedKeys,
 }
@@ -60,12 +60,7 @@ pub enum Force {
 }
 
 impl Administration {
-    pub(super) fn new(
-        store: Store,
-        root_key: RootKeySource,
-        keyring: Arc<Keyring>,
-        credentials: Arc<Credentials>,
-    ) -> Self {
+    pub(super) fn new(store: Box<dyn KeyringStore>, root_key: RootKeySource, live: Live) -> Self {
         let listed_keys = ListedKeys::default();
         Self {
             state: Mutex::new(State {
@@ -73,8 +68,7 @@ impl Administration {
                 root_key,
                 listed_keys,
             }),
-            keyring,
-            credentials,
+            live,
         }
     }
 
@@ -102,17 +96,19 @@ impl Administration {
         usages: Usages,
         material: KeyMaterial,
     ) -> Result<KeyInfo, AdminError> {
-        let mut state = self.state();
-        if self.keyring.key(id).is_some() {
-            return Err(AdminError::KeyExists(id.clone()));
-        }
         let record = KeyRecord::new(usages, material, now());
-        self.put_key(&mut state.store, id, &record)
+        self.operation(|state| {
+            if self.live.keyring.key(id).is_some() {
+                return Err(AdminError::KeyExists(id.clone()));
+            }
+            put_key(state, id, &record)
+        })
     }
 
     /// All keys, by id.
     pub fn keys(&self) -> Vec<KeyInfo> {
         let mut infos: Vec<_> = self
+            .live
             .keyring
             .keys()
             .iter()
@@ -127,7 +123,7 @@ impl Administration {
     /// # Errors
     /// [`AdminError::NoSuchKey`].
     pub fn key(&self, id: &ExternalKeyId) -> Result<KeyInfo, AdminError> {
-        let key = self.keyring.key(id);
+        let key = self.live.keyring.key(id);
         key.map(|key| key.info(id))
             .ok_or_else(|| AdminError::NoSuchKey(id.clone()))
     }
@@ -190,24 +186,23 @@ impl Administration {
     /// [`AdminError::NoSuchKey`]; without force [`AdminError::KeyIsListed`] and [`AdminError::ListsUnknown`]; what the
     /// store refuses.
     pub fn delete_key(&self, id: &ExternalKeyId, force: Force) -> Result<(), AdminError> {
-        let mut state = self.state();
-        if self.keyring.key(id).is_none() {
-            return Err(AdminError::NoSuchKey(id.clone()));
-        }
-        match (&state.listed_keys, force) {
-            (_, Force::Yes) => {}
-            (ListedKeys::Unknown, Force::No) => return Err(AdminError::ListsUnknown(id.clone())),
-            (ListedKeys::Known(lists), Force::No) => {
-                if let Some(prefix) = lists.get(id) {
-                    return Err(AdminError::KeyIsListed(id.clone(), prefix.clone()));
+        self.operation(|state| {
+            if self.live.keyring.key(id).is_none() {
+                return Err(AdminError::NoSuchKey(id.clone()));
+            }
+            match (&state.listed_keys, force) {
+                (_, Force::Yes) => {}
+                (ListedKeys::Unknown, Force::No) => {
+                    return Err(AdminError::ListsUnknown(id.clone()));
+                }
+                (ListedKeys::Known(lists), Force::No) => {
+                    if let Some(prefix) = lists.get(id) {
+                        return Err(AdminError::KeyIsListed(id.clone(), prefix.clone()));
+                    }
                 }
             }
-        }
-        state.store.commit(&[Change::RemoveKey(id)])?;
-        let mut keys = Keys::clone(&self.keyring.keys());
-        keys.remove(id);
-        self.keyring.replace(keys);
-        Ok(())
+            Ok(state.store.commit(&[Change::RemoveKey(id)])?)
+        })
     }
 
     /// Makes a credential for an external key store; a store may have any number of them.
@@ -219,24 +214,20 @@ impl Administration {
         &self,
         uri_path_prefix: &UriPathPrefix,
     ) -> Result<NewCredential, AdminError> {
-        let mut state = self.state();
         let access_key_id = random_access_key_id()?;
         let record = CredentialRecord {
             uri_path_prefix: uri_path_prefix.clone(),
             secret: random_secret()?,
             created: now(),
         };
-        let new = NewCredential {
-            uri_path_prefix: uri_path_prefix.clone(),
-            access_key_id: access_key_id.clone(),
-            secret: record.secret.clone(),
-        };
-        let change = Change::PutCredential(&access_key_id, &record);
-        state.store.commit(&[change])?;
-        let mut credentials = CredentialMap::clone(&self.credentials.snapshot());
-        credentials.insert(access_key_id, Arc::new(Credential::from(record)));
-        self.credentials.replace(credentials);
-        Ok(new)
+        let change = [Change::PutCredential(&access_key_id, &record)];
+        self.operation(|state| Ok(state.store.commit(&change)?))?;
+        let secret = record.secret.clone();
+        Ok(NewCredential {
+            uri_path_prefix: record.uri_path_prefix,
+            access_key_id,
+            secret,
+        })
     }
 
     /// All credentials, by access key id.
@@ -246,7 +237,7 @@ impl Administration {
             uri_path_prefix: credential.uri_path_prefix.to_string(),
             created: timestamp(credential.created),
         };
-        let mut infos: Vec<_> = self.credentials.snapshot().iter().map(info).collect();
+        let mut infos: Vec<_> = self.live.credentials.snapshot().iter().map(info).collect();
         infos.sort_by(|a, b| a.access_key_id.cmp(&b.access_key_id));
         infos
     }
@@ -256,14 +247,12 @@ impl Administration {
     /// # Errors
     /// [`AdminError::NoSuchCredential`]; what the store refuses.
     pub fn revoke_credential(&self, id: &AccessKeyId) -> Result<(), AdminError> {
-        let mut state = self.state();
-        let mut credentials = CredentialMap::clone(&self.credentials.snapshot());
-        if credentials.remove(id).is_none() {
-            return Err(AdminError::NoSuchCredential(id.clone()));
-        }
-        state.store.commit(&[Change::RemoveCredential(id)])?;
-        self.credentials.replace(credentials);
-        Ok(())
+        self.operation(|state| {
+            if !self.live.credentials.snapshot().contains_key(id) {
+                return Err(AdminError::NoSuchCredential(id.clone()));
+            }
+            Ok(state.store.commit(&[Change::RemoveCredential(id)])?)
+        })
     }
 
     /// Wraps the whole store under another root key, all or nothing; keys and credentials stay what they are.
@@ -274,27 +263,31 @@ impl Administration {
     /// # Errors
     /// [`AdminError::ForeignRootKey`], [`AdminError::SameRootKey`], [`AdminError::RootKey`]; what the store refuses.
     pub fn rotate_root_key(&self, to: Option<RootKeySource>) -> Result<RootKeyId, AdminError> {
-        let mut state = self.state();
-        let State {
-            store, root_key, ..
-        } = &mut *state;
-        match (to, &*root_key) {
-            (Some(source), _) => {
-                let (key, derivation) = source.create()?;
-                if key.id() == store.root_key_id() {
-                    return Err(AdminError::SameRootKey(key.id()));
+        let new = match &to {
+            Some(source) => Some((source, source.create()?)),
+            None => None,
+        };
+        self.operation(|state| {
+            let State {
+                store, root_key, ..
+            } = state;
+            match (&new, &*root_key) {
+                (Some((source, (key, derivation))), _) => {
+                    if key.id() == store.root_key_id() {
+                        return Err(AdminError::SameRootKey(key.id()));
+                    }
+                    store.rewrap(key, derivation.clone(), source)?;
+                    *root_key = (*source).clone();
                 }
-                store.rewrap(&key, derivation)?;
-                *root_key = source;
+                (None, RootKeySource::File(path)) => root_key::replace_key_file(path, |key| {
+                    store.rewrap(key, Derivation::Raw, root_key)
+                })?,
+                (None, RootKeySource::Credential(path) | RootKeySource::Passphrase(path)) => {
+                    return Err(AdminError::ForeignRootKey(path.clone()));
+                }
             }
-            (None, RootKeySource::File(path)) => {
-                root_key::replace_key_file(path, |key| store.rewrap(key, Derivation::Raw))?
-            }
-            (None, RootKeySource::Credential(path) | RootKeySource::Passphrase(path)) => {
-                return Err(AdminError::ForeignRootKey(path.clone()));
-            }
-        }
-        Ok(store.root_key_id())
+            Ok(store.root_key_id())
+        })
     }
 
     /// All keys with their material and all credentials with their secrets, wrapped under a key of the backup's own.
@@ -302,35 +295,66 @@ impl Administration {
     /// # Errors
     /// What the store refuses.
     pub fn export_backup(&self, seal: &BackupSeal) -> Result<Vec<u8>, AdminError> {
-        let contents = self.state().store.contents()?;
+        let contents = self.operation(|state| Ok(state.store.contents()?))?;
         Ok(seal.wrap(&contents)?)
+    }
+
+    /// Everything that the store holds, as it is now.
+    pub(super) fn contents(&self) -> Result<Contents, AdminError> {
+        self.operation(|state| Ok(state.store.contents()?))
+    }
+
+    /// Makes many changes at once, if the store is empty; whether it was.
+    pub(super) fn fill(&self, contents: &Contents) -> Result<bool, AdminError> {
+        self.operation(|state| {
+            if !state.store.contents()?.is_empty() {
+                return Ok(false);
+            }
+            state.store.commit(&contents.changes())?;
+            Ok(true)
+        })
+    }
+
+    /// Says that this process serves the keys, and does not only administer them.
+    pub fn join_fleet(&self) {
+        self.state().store.join();
+    }
+
+    /// Ends what the store does in the background, and waits for it for a moment.
+    pub fn close(&self) {
+        self.state().store.close();
     }
 
     fn change_key(
         &self,
         id: &ExternalKeyId,
-        change: impl FnOnce(&mut KeyRecord) -> Result<(), AdminError>,
+        change: impl Fn(&mut KeyRecord) -> Result<(), AdminError>,
     ) -> Result<KeyInfo, AdminError> {
-        let mut state = self.state();
-        let record = state.store.key(id)?;
-        let mut record = record.ok_or_else(|| AdminError::NoSuchKey(id.clone()))?;
-        change(&mut record)?;
-        self.put_key(&mut state.store, id, &record)
+        self.operation(|state| {
+            let record = state.store.key(id)?;
+            let mut record = record.ok_or_else(|| AdminError::NoSuchKey(id.clone()))?;
+            change(&mut record)?;
+            put_key(state, id, &record)
+        })
     }
 
-    fn put_key(
+    /// Does something with the store as it is now; again, if another proxy was faster.
+    ///
+    /// Each repetition means that somebody's change was made, so that a fleet as a whole always comes forward.
+    fn operation<T>(
         &self,
-        store: &mut Store,
-        id: &ExternalKeyId,
-        record: &KeyRecord,
-    ) -> Result<KeyInfo, AdminError> {
-        store.commit(&[Change::PutKey(id, record)])?;
-        let key = Arc::new(Key::new(record));
-        let info = key.info(id);
-        let mut keys = Keys::clone(&self.keyring.keys());
-        keys.insert(id.clone(), key);
-        self.keyring.replace(keys);
-        Ok(info)
+        mut operation: impl FnMut(&mut State) -> Result<T, AdminError>,
+    ) -> Result<T, AdminError> {
+        let mut state = self.state();
+        let mut attempts = 1..MAX_ATTEMPTS;
+        loop {
+            state.store.begin()?;
+            match operation(&mut state) {
+                Err(AdminError::Store(StoreError::Postgres(PostgresError::Stale)))
+                    if attempts.next().is_some() => {}
+                result => return result,
+            }
+        }
     }
 
     /// An operation that panicked left the store at its last commit, which is where the next one starts.
@@ -346,18 +370,17 @@ fn now() -> OffsetDateTime {
         .expect("0 is a nanosecond of every second")
 }
 
-/// Keys and credentials as requests read them.
-pub(super) fn in_memory(contents: Contents) -> (Keys, CredentialMap) {
-    let keys = contents.keys.into_iter();
-    let credentials = contents.credentials.into_iter();
-    (
-        keys.map(|(id, record)| (id, Arc::new(Key::new(&record))))
-            .collect(),
-        credentials
-            .map(|(id, record)| (id, Arc::new(Credential::from(record))))
-            .collect(),
-    )
+fn put_key(
+    state: &mut State,
+    id: &ExternalKeyId,
+    record: &KeyRecord,
+) -> Result<KeyInfo, AdminError> {
+    state.store.commit(&[Change::PutKey(id, record)])?;
+    Ok(Key::new(record).info(id))
 }
+
+/// How often an operation is tried while others change the store.
+const MAX_ATTEMPTS: u32 = 100;
 
 /// 26 characters of `A–Z 2–7`, 130 random bits: never made twice.
 //= xks §Appendix A R42

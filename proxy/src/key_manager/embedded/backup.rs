@@ -6,15 +6,14 @@
 //!
 //! The header is that of a store, so a backup too says under which key it is wrapped and how to derive it.
 
-use std::path::Path;
-
 use ring::error::Unspecified;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
+use super::StorePlace;
 use super::record::{CredentialRecord, KeyRecord};
 use super::root_key::{Derivation, RootKey, RootKeyError, RootKeyId, RootKeySource};
-use super::store::{Contents, Header, Kind, Store, StoreError, StoreId, StoreKeys};
+use super::store::{Contents, Header, Kind, StoreError, StoreId, StoreKeys};
 
 /// What wraps one backup: made where the backup key is, taken to where the store is.
 pub struct BackupSeal {
@@ -89,15 +88,14 @@ impl BackupHeader {
     }
 }
 
-/// Makes a store of what a backup holds, in a folder that has none, under a root key of its own.
+/// Makes a store of what a backup holds, where there is none, under a root key of its own.
 ///
 /// # Errors
-/// [`BackupError`]; what is, or was, in the folder is never replaced.
+/// [`BackupError`]; what is, or was, there is never replaced.
 pub fn restore(
     backup: &[u8],
     backup_key: &RootKeySource,
-    data_dir: &Path,
-    root_key: &RootKeySource,
+    place: &StorePlace,
 ) -> Result<Restored, BackupError> {
     let (header_bytes, sealed) = split(backup).ok_or(BackupError::NoBackup)?;
     let header = Header::parse(header_bytes).ok_or(BackupError::NoBackup)?;
@@ -116,7 +114,7 @@ pub fn restore(
         .open(Kind::Backup, NAME, sealed)
         .map_err(|Unspecified| BackupError::Damaged)?;
     let contents = decode(&records).ok_or(BackupError::Damaged)?;
-    Store::create(data_dir, root_key, &contents)?;
+    place.create(&contents)?;
     Ok(Restored {
         keys: contents.keys.len(),
         credentials: contents.credentials.len(),

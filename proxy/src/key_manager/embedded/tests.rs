@@ -14,7 +14,7 @@ use xks_api::sealed::{FramedAad, Sealed};
 use super::root_key::RootKeyError;
 use super::{
     AdminError, BackupError, BackupSeal, Embedded, Force, ListedKeys, RootKeySource, StoreError,
-    Usages, VersionState, restore,
+    StorePlace, Usages, VersionState, restore,
 };
 use crate::key_manager::KeyManager;
 
@@ -374,7 +374,11 @@ async fn a_backup_makes_the_same_store_elsewhere() {
         let elsewhere = Folder::empty();
         let new_root_key = elsewhere.key_file();
         for len in [0, 10, 40, 100, backup.len() - 1] {
-            let result = restore(&backup[..len], &backup_key, elsewhere.path(), &new_root_key);
+            let result = restore(
+                &backup[..len],
+                &backup_key,
+                &place(elsewhere.path(), &new_root_key),
+            );
             let refused = matches!(result, Err(BackupError::NoBackup | BackupError::Damaged));
             assert!(refused, "{len} {result:?}");
         }
@@ -382,7 +386,7 @@ async fn a_backup_makes_the_same_store_elsewhere() {
             let mut bad = backup.clone();
             bad[index] ^= 1;
             assert!(
-                restore(&bad, &backup_key, elsewhere.path(), &new_root_key).is_err(),
+                restore(&bad, &backup_key, &place(elsewhere.path(), &new_root_key)).is_err(),
                 "{index}"
             );
         }
@@ -390,13 +394,18 @@ async fn a_backup_makes_the_same_store_elsewhere() {
             RootKeySource::Passphrase(_) => keys_folder.passphrase("w", "a passphrase for backup"),
             _ => RootKeySource::File(keys_folder.secret("wrong.key", &[7; 32])),
         };
-        let result = restore(&backup, &wrong, elsewhere.path(), &new_root_key);
+        let result = restore(&backup, &wrong, &place(elsewhere.path(), &new_root_key));
         assert!(
             matches!(result, Err(BackupError::WrongKey { .. })),
             "{result:?}"
         );
 
-        let restored = restore(&backup, &backup_key, elsewhere.path(), &new_root_key).unwrap();
+        let restored = restore(
+            &backup,
+            &backup_key,
+            &place(elsewhere.path(), &new_root_key),
+        )
+        .unwrap();
         assert_eq!((restored.keys, restored.credentials), (2, 1));
         assert_ne!(read(&elsewhere, "root.key"), read(&folder, "root.key"));
         let copy = elsewhere.open(&new_root_key).unwrap();
@@ -413,11 +422,19 @@ async fn a_backup_makes_the_same_store_elsewhere() {
         assert_eq!(found.secret.expose(), credential.secret.expose());
         drop(copy);
 
-        let again = restore(&backup, &backup_key, elsewhere.path(), &new_root_key);
+        let again = restore(
+            &backup,
+            &backup_key,
+            &place(elsewhere.path(), &new_root_key),
+        );
         let told = matches!(
             again,
             Err(BackupError::Store(StoreError::AlreadyInitialised { .. }))
         );
         assert!(told, "{again:?}");
     }
+}
+
+fn place(data_dir: &Path, root_key: &RootKeySource) -> StorePlace {
+    StorePlace::folder(data_dir, root_key.clone())
 }

@@ -119,6 +119,11 @@ impl RootKey {
         Self(bytes)
     }
 
+    /// For another thread.
+    pub(crate) fn duplicate(&self) -> Self {
+        Self(self.0.clone())
+    }
+
     pub(crate) fn expose(&self) -> &[u8; KEY_LEN] {
         &self.0
     }

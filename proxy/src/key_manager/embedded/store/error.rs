@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::root_key::{RootKeyError, RootKeyId};
+use super::postgres::PostgresError;
 
 /// Why a store does not open or takes no change.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +96,9 @@ pub enum StoreError {
         .0
     )]
     Database(redb::Error),
+    /// The shared store.
+    #[error(transparent)]
+    Postgres(#[from] PostgresError),
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes")]
     NoRandomBytes,

@@ -19,10 +19,11 @@ use super::error::{Defect, StoreError};
 use super::folder::{Folder, create_private};
 use super::generation::{GenerationMark, UnverifiedMark};
 use super::header::{Header, Manifest};
+use super::records::{Change, Contents, open_key};
 use super::seal::{Kind, StoreId, StoreKeys};
 use super::tables::{
-    CREDENTIALS, Change, Contents, GENERATION_KEY, HEADER, KEYS, Loaded, STORE, apply, commit,
-    database, load, open_key, put, read,
+    CREDENTIALS, GENERATION_KEY, HEADER, KEYS, Loaded, STORE, apply, commit, database, load, put,
+    read,
 };
 
 /// An open store.

@@ -1,32 +1,14 @@
-//! The records in the database: read whole and authenticated, changed in durable transactions.
-
-use std::collections::BTreeMap;
+//! The records in the redb database: read whole and authenticated, changed in durable transactions.
 
 use redb::{
     Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
 };
 use ring::hmac;
-use xks_api::ids::{AccessKeyId, ExternalKeyId};
 
-use super::super::record::{CredentialRecord, KeyRecord};
 use super::error::{Defect, StoreError};
 use super::header::Manifest;
+use super::records::{Change, Contents, RecordsDigest, open_credential, open_key};
 use super::seal::{Kind, StoreKeys};
-
-/// Everything in a store, unwrapped.
-#[derive(Default)]
-pub(crate) struct Contents {
-    pub(crate) keys: BTreeMap<ExternalKeyId, KeyRecord>,
-    pub(crate) credentials: BTreeMap<AccessKeyId, CredentialRecord>,
-}
-
-/// One change of a commit.
-pub(crate) enum Change<'a> {
-    PutKey(&'a ExternalKeyId, &'a KeyRecord),
-    RemoveKey(&'a ExternalKeyId),
-    PutCredential(&'a AccessKeyId, &'a CredentialRecord),
-    RemoveCredential(&'a AccessKeyId),
-}
 
 /// What a database holds, authenticated.
 pub(super) struct Loaded {
@@ -156,49 +138,6 @@ pub(super) fn read(database: &Database, name: &str) -> Result<Option<Vec<u8>>, r
     let transaction = database.begin_read()?;
     let table = transaction.open_table(STORE)?;
     Ok(table.get(name)?.map(|value| value.value().to_vec()))
-}
-
-pub(super) fn open_key(
-    keys: &StoreKeys,
-    name: &str,
-    sealed: &[u8],
-) -> Option<(ExternalKeyId, KeyRecord)> {
-    let record = keys.open(Kind::Key, name, sealed).ok()?;
-    Some((name.try_into().ok()?, KeyRecord::decode(&record)?))
-}
-
-pub(super) fn open_credential(
-    keys: &StoreKeys,
-    name: &str,
-    sealed: &[u8],
-) -> Option<(AccessKeyId, CredentialRecord)> {
-    let record = keys.open(Kind::Credential, name, sealed).ok()?;
-    Some((name.try_into().ok()?, CredentialRecord::decode(&record)?))
-}
-
-/// Over kind, name and wrapped bytes of every record, in the order of the tables.
-struct RecordsDigest(hmac::Context);
-
-impl RecordsDigest {
-    fn new(keys: &StoreKeys) -> Self {
-        let mut context = hmac::Context::with_key(keys.mac());
-        context.update(b"xks-proxy store records");
-        Self(context)
-    }
-
-    fn update(&mut self, kind: Kind, name: &str, sealed: &[u8]) {
-        self.0.update(&[kind.number()]);
-        for part in [name.as_bytes(), sealed] {
-            let len = u64::try_from(part.len()).expect("usize is at most 64 bits");
-            self.0.update(&len.to_be_bytes());
-            self.0.update(part);
-        }
-    }
-
-    fn finish(self) -> [u8; 32] {
-        let tag = self.0.sign();
-        *tag.as_ref().first_chunk().expect("32 bytes: HMAC-SHA-256")
-    }
 }
 
 pub(super) fn database(error: impl Into<redb::Error>) -> StoreError {

@@ -1,0 +1,161 @@
+//! Moving a keyring from one store to another: everything copied, then tried, and the old store left as it is.
+
+use xks_api::fields::{Aad, Plaintext};
+use xks_api::ids::{AccessKeyId, ExternalKeyId};
+use xks_api::sealed::FramedAad;
+
+use super::admin_error::AdminError;
+use super::cipher::{MessageHeader, VersionCipher, VersionNumber, random_material};
+use super::record::{KeyRecord, VersionRecord};
+use super::store::{Contents, PostgresError, StoreError};
+use super::{Embedded, StorePlace};
+
+/// What was moved, and tried after it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Migrated {
+    /// How many keys.
+    pub keys: usize,
+    /// How many versions they have.
+    pub versions: usize,
+    /// How many credentials.
+    pub credentials: usize,
+}
+
+/// Why a keyring was not moved.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The old store.
+    #[error("the store to move from: {0}")]
+    From(#[source] AdminError),
+    /// The new store.
+    #[error("the store to move to: {0}")]
+    To(#[source] AdminError),
+    /// There is something to lose.
+    #[error("the store to move to has keys or credentials already; it stays as it is")]
+    NotEmpty,
+    /// A copy is not what it is of.
+    #[error(
+        "the copy of the key {0} does not decrypt what the key encrypts: do not use the new store"
+    )]
+    Key(ExternalKeyId),
+    /// A copy is not what it is of.
+    #[error("the copy of the credential {0} is another one: do not use the new store")]
+    Credential(AccessKeyId),
+    /// Somebody went on changing the old store.
+    #[error(
+        "the store to move from was changed meanwhile, so the new one is not complete: end what changes it, and \
+         move to another, empty store"
+    )]
+    Changed,
+}
+
+/// Copies everything `from` one store `to` another, which is made or has to be empty, and tries every version of every
+/// key and every credential of the copy. `progress` is told what is done, of how much.
+///
+/// # Errors
+/// [`MigrateError`]; the old store is not changed.
+pub fn migrate(
+    from: StorePlace,
+    to: &StorePlace,
+    progress: impl Fn(usize, usize),
+) -> Result<Migrated, MigrateError> {
+    let old = Embedded::open_at(from).map_err(|e| MigrateError::From(e.into()))?;
+    let contents = old.administration.contents().map_err(MigrateError::From)?;
+    match to.create(&contents) {
+        Ok(()) => {}
+        Err(
+            StoreError::AlreadyInitialised { .. }
+            | StoreError::Postgres(PostgresError::AlreadyInitialised { .. }),
+        ) => {
+            let new = Embedded::open_at(to.clone()).map_err(|e| MigrateError::To(e.into()))?;
+            if !new
+                .administration
+                .fill(&contents)
+                .map_err(MigrateError::To)?
+            {
+                return Err(MigrateError::NotEmpty);
+            }
+            new.administration.close();
+        }
+        Err(error) => return Err(MigrateError::To(error.into())),
+    }
+    // Opened as a server opens it.
+    let new = Embedded::open_at(to.clone()).map_err(|e| MigrateError::To(e.into()))?;
+    let copy = new.administration.contents().map_err(MigrateError::To)?;
+    let migrated = compare(&contents, &copy, progress)?;
+    let now = old.administration.contents().map_err(MigrateError::From)?;
+    if !same_records(&contents, &now) {
+        return Err(MigrateError::Changed);
+    }
+    old.administration.close();
+    new.administration.close();
+    Ok(migrated)
+}
+
+/// Tries every record of a copy.
+fn compare(
+    contents: &Contents,
+    copy: &Contents,
+    progress: impl Fn(usize, usize),
+) -> Result<Migrated, MigrateError> {
+    let total = contents.keys.len() + contents.credentials.len();
+    let mut migrated = Migrated {
+        keys: 0,
+        versions: 0,
+        credentials: 0,
+    };
+    for (id, key) in &contents.keys {
+        let copied = copy.keys.get(id);
+        let versions = copied.and_then(|copied| same_key(key, copied));
+        migrated.versions += versions.ok_or_else(|| MigrateError::Key(id.clone()))?;
+        migrated.keys += 1;
+        progress(migrated.keys, total);
+    }
+    for (id, credential) in &contents.credentials {
+        let copied = copy.credentials.get(id);
+        if !copied.is_some_and(|copied| copied.encode() == credential.encode()) {
+            return Err(MigrateError::Credential(id.clone()));
+        }
+        migrated.credentials += 1;
+        progress(migrated.keys + migrated.credentials, total);
+    }
+    if let Some(id) = copy.keys.keys().find(|id| !contents.keys.contains_key(*id)) {
+        return Err(MigrateError::Key(id.clone()));
+    }
+    let mut ids = copy.credentials.keys();
+    if let Some(id) = ids.find(|id| !contents.credentials.contains_key(*id)) {
+        return Err(MigrateError::Credential(id.clone()));
+    }
+    Ok(migrated)
+}
+
+/// How many versions a key has, each of which decrypts in the copy what it encrypts; `None` if something is different.
+fn same_key(key: &KeyRecord, copy: &KeyRecord) -> Option<usize> {
+    let versions = || key.earlier.iter().chain([&key.current]);
+    let copies = copy.earlier.iter().chain([&copy.current]);
+    for (index, (version, copy)) in versions().zip(copies).enumerate() {
+        decrypts(VersionNumber::of_index(index)?, version, copy)?;
+    }
+    (key.encode() == copy.encode()).then(|| versions().count())
+}
+
+fn decrypts(number: VersionNumber, version: &VersionRecord, copy: &VersionRecord) -> Option<()> {
+    let plaintext = Plaintext::from(&random_material().ok()?[..]);
+    let header = MessageHeader::random(number).ok()?;
+    let aad = FramedAad::new(&Aad::default(), &header.encode());
+    let cipher = VersionCipher::new(&version.material);
+    let sealed = cipher.seal(&plaintext, &header, &aad).ok()?;
+    let opened = VersionCipher::new(&copy.material).open(&sealed, &header, &aad);
+    (opened.ok()? == plaintext).then_some(())
+}
+
+fn same_records(a: &Contents, b: &Contents) -> bool {
+    let key = |(id, key): (&ExternalKeyId, &KeyRecord)| (id.clone(), key.encode());
+    let credentials = |contents: &Contents| {
+        let credentials = contents.credentials.iter();
+        credentials
+            .map(|(id, credential)| (id.clone(), credential.encode()))
+            .collect::<Vec<_>>()
+    };
+    a.keys.iter().map(key).eq(b.keys.iter().map(key)) && credentials(a) == credentials(b)
+}

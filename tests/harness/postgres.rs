@@ -1,0 +1,302 @@
+//! A PostgreSQL server of its own on loopback: started, stopped, killed, frozen, and gone on drop.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::process::{Process, run};
+use crate::{certificates, free_port, wait_for};
+
+/// A server with one database, and a user whose password is in a file.
+pub struct Postgres {
+    server: Mutex<Option<Process>>,
+    folder: TempDir,
+    binaries: PathBuf,
+    port: u16,
+}
+
+impl Postgres {
+    /// User and database.
+    pub const NAME: &'static str = "xks";
+
+    /// Makes a database and starts its server.
+    ///
+    /// # Errors
+    /// What is missing on this machine.
+    pub fn start() -> Result<Self, String> {
+        let binaries = binaries()?;
+        let folder = crate::temp_dir();
+        let postgres = Self {
+            server: Mutex::new(None),
+            folder,
+            binaries,
+            port: free_port(),
+        };
+        postgres.prepare()?;
+        postgres.launch();
+        Ok(postgres)
+    }
+
+    /// The server that other tests use at the same time; it ends with the last of them.
+    ///
+    /// # Errors
+    /// What is missing on this machine.
+    pub fn shared() -> Result<Arc<Self>, String> {
+        static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(postgres) = shared.upgrade() {
+            return Ok(postgres);
+        }
+        let postgres = Arc::new(Self::start()?);
+        *shared = Arc::downgrade(&postgres);
+        Ok(postgres)
+    }
+
+    /// Without the password.
+    pub fn url(&self) -> String {
+        self.url_at(self.port)
+    }
+
+    /// The same through another port.
+    pub fn url_at(&self, port: u16) -> String {
+        format!("postgres://{0}@127.0.0.1:{port}/{0}", Self::NAME)
+    }
+
+    /// Where it listens on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Holds the password.
+    pub fn password_file(&self) -> PathBuf {
+        self.folder.path().join("client-password")
+    }
+
+    /// The CA of the server's certificate, whose name is `localhost`.
+    pub fn ca_file(&self) -> PathBuf {
+        certificates::path("root-ca.crt.pem")
+    }
+
+    /// What `psql` prints for a statement: rows without decoration.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn sql(&self, statement: &str) -> String {
+        self.sql_with(PASSWORD, statement)
+    }
+
+    /// The same with another password.
+    ///
+    /// # Panics
+    /// If it fails.
+    pub fn sql_with(&self, password: &str, statement: &str) -> String {
+        let mut psql = Command::new(self.binaries.join("psql"));
+        psql.args([
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-c",
+            statement,
+        ])
+        .arg(self.url())
+        .env("PGPASSWORD", password)
+        .env("PGCONNECT_TIMEOUT", "10");
+        let (status, stdout, stderr) = run(&mut psql, Duration::from_secs(30));
+        assert!(status.success(), "{statement}: {stderr}");
+        stdout
+    }
+
+    /// Kills the server and all its processes, as a crash of the machine would.
+    pub fn kill(&self) {
+        let mut server = self.server();
+        let process = server.as_mut().expect("it runs");
+        let all = family(process.id());
+        process.kill();
+        for id in all {
+            signal(id, Signal::KILL);
+        }
+        *server = None;
+    }
+
+    /// Starts the server again on the same port.
+    pub fn launch(&self) {
+        let mut command = self.as_owner(&self.binaries.join("postgres"));
+        command
+            .arg("-D")
+            .arg(self.data())
+            .args(["-p", &self.port.to_string()])
+            .args(["-c", "listen_addresses=127.0.0.1", "-c", "ssl=on"])
+            .arg("-c")
+            .arg(format!("unix_socket_directories={}", self.data().display()))
+            // The machine does not crash, only the server does.
+            .args(["-c", "fsync=off", "-c", "max_connections=200"]);
+        let mut process = Process::start(&mut command);
+        process.wait_until("PostgreSQL to take connections", START_LIMIT, |_| {
+            let mut ready = Command::new(self.binaries.join("pg_isready"));
+            ready.args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string()]);
+            let (status, _, _) = run(&mut ready, Duration::from_secs(10));
+            status.success().then_some(())
+        });
+        *self.server() = Some(process);
+    }
+
+    /// Stops the server and every process of it in the middle of whatever they do.
+    pub fn freeze(&self) {
+        self.signal_all(Signal::STOP);
+    }
+
+    /// Lets them go on.
+    pub fn thaw(&self) {
+        self.signal_all(Signal::CONT);
+    }
+
+    fn signal_all(&self, what: Signal) {
+        let server = self.server();
+        let id = server.as_ref().expect("it runs").id();
+        // The first one first, so that it starts no others meanwhile.
+        signal(id, what);
+        for id in family(id) {
+            signal(id, what);
+        }
+    }
+
+    fn prepare(&self) -> Result<(), String> {
+        let folder = self.folder.path();
+        let write = |name: &str, content: &[u8]| {
+            std::fs::write(folder.join(name), content).map_err(|e| format!("{name}: {e}"))
+        };
+        write("server-password", PASSWORD.as_bytes())?;
+        write("client-password", format!("{PASSWORD}\n").as_bytes())?;
+        run_well(Command::new("chmod").arg("600").arg(self.password_file()))?;
+        if is_root() {
+            let mode = run_well(Command::new("chmod").arg("711").arg(folder));
+            mode?;
+            std::fs::create_dir(self.data()).map_err(|e| e.to_string())?;
+            let mut chown = Command::new("chown");
+            chown.arg("postgres").arg(self.data());
+            run_well(chown.arg(folder.join("server-password")))?;
+        }
+        let mut initdb = self.as_owner(&self.binaries.join("initdb"));
+        initdb
+            .arg("-D")
+            .arg(self.data())
+            .args(["-U", Self::NAME, "-A", "scram-sha-256", "-E", "UTF8"])
+            .args(["--locale=C.UTF-8", "--no-sync"])
+            .arg(format!("--pwfile={}/server-password", folder.display()));
+        run_well(&mut initdb)?;
+        for (from, to) in [
+            ("server-ecdsa.crt.pem", "server.crt"),
+            ("server-ecdsa.test-key.pem", "server.key"),
+        ] {
+            let to = self.data().join(to);
+            std::fs::copy(certificates::path(from), &to).map_err(|e| e.to_string())?;
+            run_well(Command::new("chmod").arg("600").arg(&to))?;
+            if is_root() {
+                run_well(Command::new("chown").arg("postgres").arg(&to))?;
+            }
+        }
+        // The database that clients name.
+        let mut single = self.as_owner(&self.binaries.join("postgres"));
+        single
+            .arg("--single")
+            .arg("-D")
+            .arg(self.data())
+            .arg("postgres");
+        let statement = format!("CREATE DATABASE {}\n", Self::NAME);
+        let (status, _, stderr) =
+            crate::process::run_with_input(&mut single, statement.as_bytes(), START_LIMIT);
+        match status.success() {
+            true => Ok(()),
+            false => Err(format!("CREATE DATABASE: {stderr}")),
+        }
+    }
+
+    /// A command as a user that PostgreSQL runs as, which is anyone but root.
+    fn as_owner(&self, program: &Path) -> Command {
+        if !is_root() {
+            return Command::new(program);
+        }
+        let mut command = Command::new("setpriv");
+        command
+            .args(["--reuid=postgres", "--regid=postgres", "--clear-groups"])
+            .arg(program)
+            .current_dir("/");
+        command
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn server(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
+        self.server.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let Some(mut process) = self.server().take() else {
+            return;
+        };
+        let all = family(process.id());
+        process.kill();
+        for &id in &all {
+            signal(id, Signal::KILL);
+        }
+        // They have files in the folder.
+        wait_for("PostgreSQL to be gone", Duration::from_secs(10), || {
+            let gone = |id: &u32| !Path::new(&format!("/proc/{id}/stat")).exists();
+            all.iter().all(gone).then_some(())
+        });
+    }
+}
+
+/// The processes that a server has started.
+fn family(server: u32) -> Vec<u32> {
+    let path = format!("/proc/{server}/task/{server}/children");
+    let children = std::fs::read_to_string(path).unwrap_or_default();
+    let children = children.split_whitespace();
+    children.filter_map(|id| id.parse().ok()).collect()
+}
+
+fn signal(id: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+        // It may be gone by now.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+fn run_well(command: &mut Command) -> Result<(), String> {
+    let (status, stdout, stderr) = run(command, START_LIMIT);
+    match status.success() {
+        true => Ok(()),
+        false => Err(format!("{command:?}: {stdout}{stderr}")),
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The newest of Debian's.
+fn binaries() -> Result<PathBuf, String> {
+    let place = Path::new("/usr/lib/postgresql");
+    let versions = std::fs::read_dir(place).map_err(|e| format!("{}: {e}", place.display()))?;
+    let mut versions: Vec<_> = versions
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .filter(|folder| folder.join("initdb").exists())
+        .collect();
+    versions.sort();
+    let newest = versions.pop();
+    newest.ok_or_else(|| format!("there is no initdb below {}", place.display()))
+}
+
+const PASSWORD: &str = "correct-horse-battery-staple";
+const START_LIMIT: Duration = Duration::from_secs(60);
