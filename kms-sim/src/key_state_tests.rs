@@ -23,7 +23,7 @@ use crate::test_client::TestClient;
 
 /// Operation; Enabled, Disabled, PendingDeletion, Unavailable. Numbers are the guide's footnotes, `a/b` is footnote a
 /// for keys that KMS can rotate and b for others (`-` is success). Where the guide says `2 or 3`, it is 3, and where it
-/// says `8 or 9`, 9: no key has imported material.
+/// says `8 or 9`, 9: these are keys without imported material.
 const TABLE: &str = "
     CancelKeyDeletion                   4   4   -   4
     CreateAlias                         -   -   3   -
