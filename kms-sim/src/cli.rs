@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
-use kms_sim::{Config, Listeners, Resolve, Seed, Server, WebOrigin};
+use kms_sim::{ClientLimits, Config, Listeners, Resolve, Seed, Server, WebOrigin};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::ctl::{self, CtlArgs};
 use crate::demo::{self, DemoArgs};
+use crate::descriptor_limit;
 use crate::log_output::{LogOutput, LogOutputGuard};
 use crate::stub_command::{self, StubProxyArgs};
 use crate::trust;
@@ -143,6 +144,10 @@ struct ServeArgs {
     #[arg(long, value_name = "NAME", requires = "control")]
     control_host: Vec<String>,
 
+    /// Connections of clients at a time, of the KMS API and of the control API each. Further ones wait for one to end.
+    #[arg(long, value_name = "N", default_value_t = ClientLimits::DEFAULT_MAX_CONNECTIONS, value_parser = at_least_one)]
+    max_connections: usize,
+
     /// What to log, to standard error: error, warn, info, debug, or a filter like kms_sim=debug,warn.
     #[arg(
         long,
@@ -185,6 +190,13 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
+fn at_least_one(text: &str) -> Result<usize, &'static str> {
+    match text.parse() {
+        Ok(0) | Err(_) => Err("expected a number from 1 on"),
+        Ok(number) => Ok(number),
+    }
+}
+
 fn region(text: &str) -> Result<String, &'static str> {
     match kms_sim::is_region(text) {
         true => Ok(text.to_owned()),
@@ -204,6 +216,9 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
         .into());
     }
     let _log = start_log(&arguments.log, arguments.log_format)?;
+    if let Err(too_few) = descriptor_limit::raise(arguments.max_connections) {
+        tracing::warn!("{too_few}");
+    }
     let identity = |certificate: Option<PathBuf>, key: Option<PathBuf>| certificate.zip(key);
     let connect_timeout = Duration::from_secs(arguments.seed_connect_timeout);
     let seed = match &arguments.seed {
@@ -229,6 +244,10 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
         control_hosts: arguments.control_host,
         data_dir: arguments.data_dir,
         events: arguments.events,
+        limits: ClientLimits {
+            max_connections: arguments.max_connections,
+            ..ClientLimits::default()
+        },
         seed,
         ..Config::default()
     };

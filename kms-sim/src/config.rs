@@ -49,6 +49,8 @@ pub struct Config {
     pub cloud_hsm: CloudHsm,
     /// The VPC endpoint services that external key stores can have, likewise.
     pub vpc_endpoint_services: VpcEndpointServices,
+    /// What clients may cost.
+    pub limits: ClientLimits,
     /// HTTPS instead of HTTP.
     pub tls: Option<ServerTls>,
     /// Names, beside `localhost` and addresses, under which the control API may be called.
@@ -74,10 +76,37 @@ impl Default for Config {
             clock: Clock::default(),
             cloud_hsm: CloudHsm::default(),
             vpc_endpoint_services: VpcEndpointServices::default(),
+            limits: ClientLimits::default(),
             tls: None,
             control_hosts: Vec::new(),
         }
     }
+}
+
+/// What clients of the KMS API, and of the control API likewise, may cost.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientLimits {
+    /// Connections at a time. Further ones wait, without an answer, until one of these ends.
+    pub max_connections: usize,
+    /// Until the first byte of a request, and then for its header.
+    pub header: Duration,
+    /// For the body of a request.
+    pub body: Duration,
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self {
+            max_connections: Self::DEFAULT_MAX_CONNECTIONS,
+            header: Duration::from_secs(120),
+            body: Duration::from_secs(30),
+        }
+    }
+}
+
+impl ClientLimits {
+    /// As many as a test suite of thousands of workers has, and half a gigabyte of buffers at the very most.
+    pub const DEFAULT_MAX_CONNECTIONS: usize = 10_000;
 }
 
 /// `--resolve host=ip:port`

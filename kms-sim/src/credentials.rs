@@ -25,6 +25,9 @@ pub(crate) fn caller(
         Some(Some((algorithm, parameters))) if algorithm.starts_with("AWS4-") => {
             Credential::parse(parameters)?
         }
+        Some(None) if authorization.is_some_and(|text| text.starts_with("AWS4-")) => {
+            Credential::parse("")?
+        }
         Some(_) => nameless,
         None if config.allow_anonymous => nameless,
         None => {

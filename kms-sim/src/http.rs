@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{
@@ -148,7 +148,7 @@ async fn query(simulator: &Simulator, request: Request<Incoming>) -> Response<Fu
     let caller = caller(simulator, &request, &request_id);
     let parameters = match *request.method() {
         Method::GET => Ok(request.uri().query().unwrap_or_default().to_owned()),
-        _ => read_in_time(request.into_body())
+        _ => read_in_time(simulator, request.into_body())
             .await
             .map(|body| String::from_utf8_lossy(&body).into_owned()),
     };
@@ -206,7 +206,7 @@ async fn run(
     operation: Operation,
     body: Incoming,
 ) -> Result<Body, KmsError> {
-    let body = read_in_time(body).await?;
+    let body = read_in_time(simulator, body).await?;
     caller
         .subjects()
         .requested(request_parameters(operation, &body));
@@ -236,23 +236,36 @@ fn operation_of(request: &Request<Incoming>) -> Result<Operation, KmsError> {
             "The request has no X-Amz-Target header; expected TrentService.<operation>.",
         )
     })?;
-    target
-        .strip_prefix("TrentService.")
-        .and_then(Operation::from_name)
-        .ok_or_else(|| {
-            KmsError::new(
-                "UnknownOperationException",
-                format!("X-Amz-Target '{target}' names no operation of KMS."),
-            )
-        })
+    operation_named(target)
 }
 
-async fn read_in_time(body: Incoming) -> Result<Zeroizing<Vec<u8>>, KmsError> {
-    let read = tokio::time::timeout(BODY_DEADLINE, read(body)).await;
+/// The operation that a value of `X-Amz-Target` names.
+///
+/// # Errors
+/// UnknownOperationException
+pub(crate) fn operation_named(target: &str) -> Result<Operation, KmsError> {
+    let name = target.strip_prefix("TrentService.");
+    name.and_then(Operation::from_name).ok_or_else(|| {
+        KmsError::new(
+            "UnknownOperationException",
+            format!("X-Amz-Target '{target}' names no operation of KMS."),
+        )
+    })
+}
+
+async fn read_in_time(
+    simulator: &Simulator,
+    body: Incoming,
+) -> Result<Zeroizing<Vec<u8>>, KmsError> {
+    let limit = simulator.config().limits.body;
+    let read = tokio::time::timeout(limit, read(body)).await;
     read.unwrap_or_else(|_| {
         Err(KmsError::new(
             "RequestTimeoutException",
-            "The request body did not arrive within 30 seconds.",
+            format!(
+                "The request body did not arrive within {} seconds.",
+                limit.as_secs_f64()
+            ),
         ))
     })
 }
@@ -360,4 +373,3 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
 /// The largest input of KMS is a key policy of 131,072 characters, each perhaps escaped.
 const MAX_BODY_LEN: usize = 1024 * 1024;
-const BODY_DEADLINE: Duration = Duration::from_secs(30);

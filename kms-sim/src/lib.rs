@@ -27,6 +27,8 @@ mod fault;
 mod fixed_key;
 #[cfg(test)]
 mod fixed_key_tests;
+#[doc(hidden)]
+pub mod fuzzing;
 mod grant;
 mod http;
 mod imported;
@@ -87,7 +89,7 @@ mod xks_target;
 mod xks_tls;
 
 pub use clock::Clock;
-pub use config::{Config, Resolve, ServerTls};
+pub use config::{ClientLimits, Config, Resolve, ServerTls};
 pub use cors::{InvalidWebOrigin, WebOrigin};
 pub use credentials::is_region;
 pub use persistence::PersistenceError;

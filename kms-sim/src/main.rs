@@ -3,6 +3,7 @@
 mod cli;
 mod ctl;
 mod demo;
+mod descriptor_limit;
 mod log_output;
 mod stub_command;
 mod trust;

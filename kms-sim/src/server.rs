@@ -1,7 +1,7 @@
 //! The listener: accepts connections, bounds what each may cost, and ends them.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, pending};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ use hyper_util::server::conn::auto;
 use rustls::crypto::ring;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::config::{Config, ServerTls};
+use crate::config::{ClientLimits, Config, ServerTls};
 use crate::control;
 use crate::http::{PeerAddress, answer};
 use crate::persistence::Persistence;
@@ -122,13 +122,14 @@ impl Server {
         let Listeners { api, control } = listeners.into();
         let events = self.simulator.events().clone();
         let followed = events.clone();
+        let limits = self.simulator.config().limits;
         let (simulator, controlled) = (Arc::clone(&self.simulator), self.simulator);
         let answer_api = move |request| answer(Arc::clone(&simulator), request);
         let answer_control = move |request| control::answer(Arc::clone(&controlled), request);
         let (stop, stopped) = watch::channel(());
         let serve_control = async {
             if let Some(listener) = control {
-                accept(listener, None, answer_control, stopped.clone()).await;
+                accept(listener, None, limits, answer_control, stopped.clone()).await;
             }
         };
         let mut ended = stopped.clone();
@@ -143,7 +144,7 @@ impl Server {
         };
         let (end_saving, saving_ends) = oneshot::channel();
         let serve = async {
-            let serve_api = accept(api, self.tls, answer_api, stopped.clone());
+            let serve_api = accept(api, self.tls, limits, answer_api, stopped.clone());
             tokio::join!(until_told, serve_api, serve_control);
             // It may have ended already.
             let _ = end_saving.send(());
@@ -168,6 +169,7 @@ impl Server {
 async fn accept<A, F>(
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
+    limits: ClientLimits,
     answer: A,
     mut stopped: watch::Receiver<()>,
 ) where
@@ -176,17 +178,28 @@ async fn accept<A, F>(
 {
     let mut connections = JoinSet::new();
     let stop = stopped.clone();
+    let mut full = false;
     loop {
+        let room = connections.len() < limits.max_connections;
+        if !room && !full {
+            let limit = limits.max_connections;
+            tracing::warn!(
+                limit,
+                "as many connections as are allowed: further ones wait (--max-connections)"
+            );
+        }
+        full = !room;
         tokio::select! {
             _ = stopped.changed() => break,
-            accepted = listener.accept() => match accepted {
+            accepted = listener.accept(), if room => match accepted {
                 Ok((stream, peer)) => {
                     let answer = answer.clone();
                     let answer = move |mut request: Request<Incoming>| {
                         request.extensions_mut().insert(PeerAddress(peer));
                         answer(request)
                     };
-                    connections.spawn(connection(stream, tls.clone(), answer, stop.clone()));
+                    let header = limits.header;
+                    connections.spawn(connection(stream, tls.clone(), header, answer, stop.clone()));
                 }
                 // Out of descriptors, or the peer is gone already: neither ends the server.
                 Err(error) => {
@@ -207,6 +220,7 @@ async fn accept<A, F>(
 async fn connection<A, F>(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
+    header: Duration,
     answer: A,
     stopped: watch::Receiver<()>,
 ) where
@@ -216,9 +230,9 @@ async fn connection<A, F>(
     // Answers are small and written at once: waiting for more of them only adds delay.
     let _ = stream.set_nodelay(true);
     match tls {
-        None => exchange(stream, answer, stopped).await,
+        None => exchange(stream, header, answer, stopped).await,
         Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-            Ok(Ok(stream)) => exchange(stream, answer, stopped).await,
+            Ok(Ok(stream)) => exchange(stream, header, answer, stopped).await,
             Ok(Err(error)) => tracing::debug!(%error, "no TLS connection"),
             Err(_) => tracing::debug!("the TLS handshake took too long"),
         },
@@ -227,6 +241,7 @@ async fn connection<A, F>(
 
 async fn exchange<A, F>(
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    header: Duration,
     answer: A,
     mut stopped: watch::Receiver<()>,
 ) where
@@ -237,11 +252,30 @@ async fn exchange<A, F>(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(IDLE);
-    builder.http2().timer(TokioTimer::new());
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service_fn(answer)));
+        .header_read_timeout(header);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(header);
+    // hyper waits for the first bytes, which tell one HTTP from the other, without a limit.
+    let asked = Arc::new(Notify::new());
+    let asks = Arc::clone(&asked);
+    let service = service_fn(move |request| {
+        asks.notify_one();
+        answer(request)
+    });
+    let nobody_asks = async {
+        if tokio::time::timeout(header, asked.notified()).await.is_ok() {
+            pending::<()>().await;
+        }
+    };
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let result = tokio::select! {
         result = connection.as_mut() => result,
+        () = nobody_asks => {
+            tracing::debug!("no request came in time");
+            return;
+        }
         _ = stopped.changed() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -271,8 +305,6 @@ fn acceptor(tls: &ServerTls) -> io::Result<TlsAcceptor> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Until the first byte of a request, and for its header.
-const IDLE: Duration = Duration::from_secs(120);
 const HANDSHAKE: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(5);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

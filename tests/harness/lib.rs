@@ -15,6 +15,7 @@
 //! | [`tls`] | rustls client configurations |
 //! | [`byte_counter`] | a TCP relay that counts, cuts and stalls |
 //! | [`certificates`] | the test certificates in `certs/` |
+//! | [`descriptors`] | as many open connections as are allowed |
 //! | [`openbao`] | OpenBao servers, alone and as a cluster |
 //! | [`backend`] | says what is missing on this machine, or fails over it |
 
@@ -22,6 +23,7 @@ pub mod backend;
 pub mod binaries;
 pub mod byte_counter;
 pub mod certificates;
+pub mod descriptors;
 pub mod h2;
 pub mod https;
 pub mod openbao;

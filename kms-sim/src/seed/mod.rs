@@ -53,6 +53,17 @@ impl Seed {
     }
 }
 
+impl Seed {
+    /// The state that a seed without files and connected stores describes.
+    ///
+    /// # Errors
+    /// Every problem of the text.
+    pub(crate) fn read(text: &str, region: &str) -> Result<Restored, Vec<String>> {
+        let (records, _) = read(text, Path::new("."), region)?;
+        Restored::read(records).map_err(|error| vec![text_of(&error)])
+    }
+}
+
 impl fmt::Debug for Seed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let connected = self.connected.iter().map(|(_, id)| id);

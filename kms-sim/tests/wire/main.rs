@@ -1,5 +1,7 @@
 //! awsJson 1.1 over real sockets: raw bytes out, raw bytes in.
 
+mod bad_input;
+mod connections;
 mod cors;
 mod http_details;
 mod server;

@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use harness::https::{Connection, Response};
-use kms_sim::{Config, serve};
+use kms_sim::{Config, Listeners, serve};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 /// One on a loopback port, ended on drop.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    /// Where its control API listens.
+    pub(crate) control: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     ended: tokio::task::JoinHandle<std::io::Result<()>>,
     runtime: tokio::runtime::Runtime,
@@ -19,14 +21,20 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(config: Config) -> Self {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-        let listener = runtime
-            .block_on(TcpListener::bind("127.0.0.1:0"))
-            .expect("a free port");
+        let bind = || runtime.block_on(TcpListener::bind("127.0.0.1:0"));
+        let (api, control) = (bind().expect("a free port"), bind().expect("a free port"));
+        let address = |listener: &TcpListener| listener.local_addr().expect("bound");
+        let (api_address, control_address) = (address(&api), address(&control));
+        let listeners = Listeners {
+            api,
+            control: Some(control),
+        };
         let (stop, stopped) = oneshot::channel();
         Self {
-            address: listener.local_addr().expect("bound"),
+            address: api_address,
+            control: control_address,
             stop: Some(stop),
-            ended: runtime.spawn(serve(listener, config, async { drop(stopped.await) })),
+            ended: runtime.spawn(serve(listeners, config, async { drop(stopped.await) })),
             runtime,
         }
     }
