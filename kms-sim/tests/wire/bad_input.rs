@@ -92,7 +92,7 @@ fn check(what: &str, answer: &[u8], expected: Expected) {
             );
             let body: Value = serde_json::from_str(body)
                 .unwrap_or_else(|error| panic!("{what}: {error}: {body}"));
-            assert_eq!(body["__type"], name, "{what}: {body}");
+            assert_eq!(body.get("__type"), Some(&json!(name)), "{what}: {body}");
         }
     }
 }
@@ -126,10 +126,11 @@ fn prepared() -> (Server, String, Value) {
         "CreateKey",
         "{\"Description\": \"before\"}",
     );
-    let key = created.json()["KeyMetadata"]["KeyId"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
+    let created = created.json();
+    let key = created
+        .pointer("/KeyMetadata/KeyId")
+        .and_then(Value::as_str);
+    let key = key.expect("an id").to_owned();
     let before = state(&server);
     (server, key, before)
 }
