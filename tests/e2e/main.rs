@@ -12,14 +12,18 @@
 //! | `scenario.json` | a store's life from its creation to its reconnection | all |
 //! | `model` | KMS's model: the constraints of every input, every paginator | raw HTTP, boto3 |
 //! | `guide` | what `kms-sim/docs/clients.md` tells users to paste | all, and pytest |
+//! | `fleet` | three proxies on one database behind a load balancer, drained and killed under load | Rust SDK |
+//! | `postgresql_guide` | what `proxy/docs/postgresql.md` tells operators to run | bash |
 //! | `pasted` | what the README and the demo tell users to paste | boto3, AWS CLI |
 //! | `load_tool` | `xks-load`: what it sends, counts, and says of servers that do not do well | itself |
 
 mod clients;
+mod fleet;
 mod guide;
 mod load_tool;
 mod model;
 mod pasted;
+mod postgresql_guide;
 mod scenario;
 mod stage;
 mod story;

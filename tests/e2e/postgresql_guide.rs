@@ -1,0 +1,83 @@
+//! `proxy/docs/postgresql.md`: its blocks are run as they are printed there, one after another.
+
+use std::process::Command;
+use std::time::Duration;
+
+use harness::postgres::Postgres;
+use harness::process::run;
+use harness::{backend, binaries, certificates, temp_dir};
+
+#[test]
+fn from_nothing_to_a_fleet() {
+    let postgres = match Postgres::start() {
+        Ok(postgres) => postgres,
+        Err(reason) => return backend::missing("PostgreSQL end to end", &reason),
+    };
+    let _alone = crate::alone();
+    let guide = harness::workspace().join("proxy/docs/postgresql.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let folder = temp_dir();
+    let root = folder.path().display().to_string();
+    // Certificates are what the guide takes for granted.
+    let tls = folder.path().join("xks-proxy/tls");
+    std::fs::create_dir_all(&tls).unwrap();
+    for (from, to) in [
+        ("server-ecdsa.crt.pem", "chain.pem"),
+        ("server-ecdsa.test-key.pem", "key.pem"),
+        ("root-ca.crt.pem", "database-ca.pem"),
+    ] {
+        std::fs::copy(certificates::path(from), tls.join(to)).unwrap();
+    }
+    let blocks: Vec<&str> = guide
+        .split("```sh\n")
+        .skip(1)
+        .map(|rest| rest.split_once("```").expect("the end of a block").0)
+        .collect();
+    assert_eq!(blocks.len(), 7);
+    let script = blocks
+        .concat()
+        .replace("sudo -u postgres psql", "psql -q -X \"$DATABASE\"")
+        .replace(
+            "db.example.com:5432",
+            &format!("127.0.0.1:{}", postgres.port()),
+        )
+        .replace("xks.example.com", "xks.test")
+        .replace("/etc/", &format!("{root}/"));
+    let program = binaries::xks_proxy();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{}:{path}", program.parent().unwrap().display());
+    let mut bash = Command::new("bash");
+    bash.args(["-e", "-o", "pipefail", "-c", &script])
+        .env("PATH", path)
+        .env("DATABASE", postgres.url())
+        .env(
+            "PGPASSWORD",
+            std::fs::read_to_string(postgres.password_file())
+                .unwrap()
+                .trim(),
+        );
+    let (status, stdout, stderr) = run(&mut bash, Duration::from_secs(120));
+    assert!(status.success(), "{stdout}{stderr}");
+    for expected in [
+        "payroll",
+        "everything is wrapped under the root key",
+        "folder has all of fleet: 1 keys with 2 versions, 1 credentials, each one tried",
+    ] {
+        assert!(
+            stdout.contains(expected),
+            "no {expected:?} in:\n{stdout}{stderr}"
+        );
+    }
+    // The other machine saw the rotation and got the new root key.
+    let listed = stdout.rsplit("KEY ").next().unwrap_or_default();
+    assert!(
+        listed.contains("payroll") && listed.contains("  2  "),
+        "{stdout}"
+    );
+    assert!(
+        !folder
+            .path()
+            .join("xks-proxy-2/data/root.key.next")
+            .exists()
+    );
+}
