@@ -113,6 +113,22 @@ fn a_second_implementation_makes_the_same_of_every_key() {
     assert_eq!(checks, 3 * 8 + 4 * 2 + 1 + 3 + 4 + 3 + 2);
 }
 
+/// RFC 8032, section 7.3: what is hashed and signed is the three bytes `abc`.
+#[test]
+fn ed25519ph_is_that_of_its_specification() {
+    let secret = "302e020100300506032b657004220420833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42";
+    let signature = "98a70222f0b8121aa9d30f813d683f809e462b469c7ff87639499bb94e6dae4131f85042463c2a355a2003d062adf5aa\
+                     a10b8c61e636062aaad11c2a26083406";
+    let (spec, algorithm) = (
+        KeySpec::EccNistEdwards25519,
+        SigningAlgorithm::Ed25519PhSha512,
+    );
+    let key = FixedKey::from_secret_bytes(spec, &bytes(&json!(secret))).unwrap();
+    let found = key.sign(algorithm, Message::Digest(b"abc")).unwrap();
+    assert_eq!(found, bytes(&json!(signature)));
+    assert!(key.verify(algorithm, Message::Digest(b"abc"), &found));
+}
+
 #[test]
 fn a_secret_of_another_spec_is_none() {
     let vectors = vectors();
@@ -499,5 +515,26 @@ fn the_last_successful_use_is_told() {
     );
     for id in [&id, &other] {
         assert_eq!(usage(id)["KeyLastUsage"]["Operation"], "ReEncrypt");
+    }
+}
+
+#[test]
+fn a_grant_permits_what_its_key_is_for() {
+    let client = TestClient::new();
+    for kind in kinds() {
+        let id = create(&client, kind);
+        for (operation, usage) in [
+            ("Encrypt", KeyUsage::EncryptDecrypt),
+            ("Sign", KeyUsage::SignVerify),
+            ("GenerateMac", KeyUsage::GenerateVerifyMac),
+            ("DeriveSharedSecret", KeyUsage::KeyAgreement),
+            ("Decapsulate", KeyUsage::EncapsulateDecapsulate),
+        ] {
+            let principal = "arn:aws:iam::111122223333:user/Bob";
+            let input =
+                json!({"KeyId": id, "GranteePrincipal": principal, "Operations": [operation]});
+            let made = client.call("CreateGrant", input);
+            assert_eq!(made.is_ok(), usage == kind.usage, "{operation} {kind:?}");
+        }
     }
 }

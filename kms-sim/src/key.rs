@@ -140,14 +140,23 @@ impl Key {
         }
     }
 
-    /// Its last change.
-    pub(crate) const fn changed(&self) -> Serial {
-        self.changed
+    /// Its last change, and that of the material that it shares with other Regions.
+    pub(crate) fn changed(&self) -> Serial {
+        let shared = self.shared_material().map(RotatingMaterial::changed);
+        shared.map_or(self.changed, |shared| shared.max(self.changed))
     }
 
     /// It changes now.
-    pub(crate) const fn changed_at(&mut self, serial: Serial) {
+    pub(crate) fn changed_at(&mut self, serial: Serial) {
         self.changed = serial;
+        if let Some(material) = self.shared_material() {
+            material.changed_at(serial);
+        }
+    }
+
+    fn shared_material(&self) -> Option<&RotatingMaterial> {
+        let material = self.rotating_material();
+        material.filter(|_| self.multi_region.is_some())
     }
 
     /// The key id.

@@ -273,6 +273,27 @@ fn a_primary_is_deleted_after_its_replicas() {
     );
 }
 
+/// What a replica encrypts with may not be lost: its answers wait for a rotation that the primary's Region has made.
+#[test]
+fn a_replica_waits_for_the_versions_that_its_primary_made() {
+    let folder = harness::temp_dir();
+    let client = TestClient::with(crate::config::Config {
+        data_dir: Some(folder.path().to_owned()),
+        ..Default::default()
+    });
+    let key = client.ok("CreateKey", json!({"MultiRegion": true}))["KeyMetadata"].clone();
+    let id = key["KeyId"].clone();
+    let there = TestClient::caller("111122223333", THERE);
+    client.ok("ReplicateKey", json!({"KeyId": id, "ReplicaRegion": THERE}));
+    client.advance_days(1);
+    let seal = json!({"KeyId": id, "Plaintext": "eA=="});
+    client.call_as(&there, "Encrypt", seal.clone()).unwrap();
+    let before = there.last_dependency();
+    client.ok("RotateKeyOnDemand", json!({"KeyId": id}));
+    client.call_as(&there, "Encrypt", seal).unwrap();
+    assert!(there.last_dependency() > before);
+}
+
 #[test]
 fn a_saved_set_is_one_set_again() {
     let set = Set::replicated(json!({}));

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use crate::api::KmsError;
+use crate::journal::Serial;
 use crate::key_material::{KeyMaterial, KeyMaterialId};
 use crate::state_image::instant;
 
@@ -18,6 +19,8 @@ struct Versions {
     first: Arc<KeyMaterial>,
     rotations: Vec<Rotation>,
     automatic: Option<Automatic>,
+    /// The last change of any key that shares it.
+    changed: Serial,
 }
 
 /// A version after the first.
@@ -60,6 +63,7 @@ impl RotatingMaterial {
             first,
             rotations,
             automatic,
+            changed: Serial::BEFORE_ALL,
         })))
     }
 
@@ -74,6 +78,17 @@ impl RotatingMaterial {
             }
         }
         self.0 = Arc::clone(&other.0);
+    }
+
+    /// The last change of any key that shares the versions, made before what changed can be seen.
+    pub(crate) fn changed(&self) -> Serial {
+        self.lock().changed
+    }
+
+    /// A key that shares the versions changes now.
+    pub(crate) fn changed_at(&self, serial: Serial) {
+        let mut versions = self.lock();
+        versions.changed = versions.changed.max(serial);
     }
 
     /// The version that encrypts.

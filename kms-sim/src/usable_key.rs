@@ -72,12 +72,15 @@ impl RegionState {
         key_id: &str,
     ) -> Result<UsableKey, KmsError> {
         let key = self.key(operation, caller, key_id)?;
-        self.usable(operation, key, |key| match key.origin() {
+        let usable = self.usable(operation, key, |key| match key.origin() {
             Origin::AwsKms(material) => Some(material.current()),
             Origin::External(key) => symmetric(key.current()),
             Origin::ExternalKeyStore { material, .. } => Some(Arc::clone(material)),
             Origin::AwsKmsFixed(_) | Origin::AwsCloudHsm { .. } => None,
-        })
+        });
+        // Another Region may have made the version just now.
+        caller.depends_on(key.changed());
+        usable
     }
 
     /// The key pair that a `KeyId` member names, to decrypt with it what names no key.
