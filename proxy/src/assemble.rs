@@ -53,6 +53,10 @@ impl Opened {
     ///
     /// # Errors
     /// For what only people can repair. One that others serve is opened without asking whether they do.
+    #[cfg_attr(
+        not(any(feature = "pkcs11", feature = "transit")),
+        expect(unused_variables, reason = "an embedded one has no use for its name")
+    )]
     pub(crate) fn open(name: &str, config: &KeyManagerConfig) -> Result<Self, OpenError> {
         match config {
             KeyManagerConfig::Embedded(place) => {
@@ -61,7 +65,7 @@ impl Opened {
             }
             #[cfg(feature = "pkcs11")]
             KeyManagerConfig::Pkcs11(settings) => {
-                let pkcs11 = Pkcs11KeyManager::open((**settings).clone())?;
+                let pkcs11 = Pkcs11KeyManager::open(name, (**settings).clone())?;
                 Ok(Self::Other(Arc::new(pkcs11)))
             }
             #[cfg(feature = "transit")]

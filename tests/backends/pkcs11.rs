@@ -47,7 +47,7 @@ impl Pkcs11Backend {
         let mut settings = settings();
         change(&mut settings);
         Self {
-            key_manager: Pkcs11KeyManager::open(settings).unwrap(),
+            key_manager: Pkcs11KeyManager::open("hsm", settings).unwrap(),
             owner,
         }
     }

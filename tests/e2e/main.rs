@@ -20,6 +20,7 @@
 mod clients;
 mod fleet;
 mod guide;
+mod hsm;
 mod load_tool;
 mod model;
 mod pasted;

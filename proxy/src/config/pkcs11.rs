@@ -15,7 +15,7 @@ use super::read::{Fields, Reader, count, word};
 use crate::key_manager::embedded::Usages;
 use crate::key_manager::pkcs11::{
     AadMode, Device, IvSource, KeyMap, Locator, MAX_VERSION, MappedKey, MappedVersion, Pin,
-    Settings, TokenSelector, Unlisted, Versions, is_ours,
+    SessionKind, Settings, TokenSelector, Unlisted, Versions, is_ours,
 };
 
 impl Reader<'_> {
@@ -157,6 +157,16 @@ fn device(fields: &Fields<'_, '_>) -> Device {
         aad: fields
             .optional("aad", word(&modes), "\"whole\" or \"sha256\"")
             .unwrap_or(default.aad),
+        sessions: fields
+            .optional(
+                "session_kind",
+                word(&[
+                    ("read-only", SessionKind::ReadOnly),
+                    ("read-write", SessionKind::ReadWrite),
+                ]),
+                "\"read-only\" or \"read-write\"",
+            )
+            .unwrap_or(default.sessions),
     }
 }
 

@@ -130,7 +130,7 @@ fn owner_of(label: &str, bytes: &[u8]) -> Owner {
 fn open_key_manager(change: impl FnOnce(&mut Settings)) -> Pkcs11KeyManager {
     let mut settings = settings();
     change(&mut settings);
-    Pkcs11KeyManager::open(settings).unwrap()
+    Pkcs11KeyManager::open("hsm", settings).unwrap()
 }
 
 const BOTH: xks_proxy::key_manager::embedded::Usages =

@@ -69,6 +69,14 @@ impl Failure {
         }
     }
 
+    /// Whether other keys of the token fail with it, too.
+    pub(super) fn is_of_the_token(&self) -> bool {
+        !matches!(
+            self,
+            Self::NoKey(_) | Self::SeveralKeys(_) | Self::KeySize(..) | Self::InvalidCiphertext
+        )
+    }
+
     pub(super) fn into_error(self) -> KeyManagerError {
         match self.verdict().meaning {
             Meaning::InvalidCiphertext => KeyManagerError::InvalidCiphertext,

@@ -26,7 +26,7 @@ use xks_api::ids::ExternalKeyId;
 
 pub use framing::is_ours;
 pub use key_map::{KeyMap, Locator, MAX_VERSION, MappedKey, MappedVersion, Unlisted, Versions};
-pub use settings::{AadMode, Device, IvSource, Pin, Settings, TokenSelector};
+pub use settings::{AadMode, Device, IvSource, Pin, SessionKind, Settings, TokenSelector};
 
 use self::key::Directory;
 use self::library::Library;
@@ -45,14 +45,17 @@ impl Pkcs11KeyManager {
     /// Loads the library and starts the threads that use it. Whether the token answers is for the first call to find
     /// out, and for each one after that: a token that is away may come back.
     ///
+    /// `name` is what the configuration calls it, for the log.
+    ///
     /// # Errors
     /// [`OpenError`]
-    pub fn open(settings: Settings) -> Result<Self, OpenError> {
+    pub fn open(name: &str, settings: Settings) -> Result<Self, OpenError> {
         let library = Library::load(&settings.library).map_err(|error| OpenError::Library {
             path: settings.library.clone(),
             error,
         })?;
-        let workers = Workers::start(Token::new(library, settings)).map_err(OpenError::Threads)?;
+        let workers =
+            Workers::start(name, Token::new(library, settings)).map_err(OpenError::Threads)?;
         let workers = Arc::new(workers);
         Ok(Self {
             directory: Arc::new(Directory::new(Arc::clone(&workers))),

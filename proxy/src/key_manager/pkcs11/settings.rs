@@ -95,6 +95,17 @@ pub struct Device {
     pub iv: IvSource,
     /// How a message is bound to its AAD.
     pub aad: AadMode,
+    /// Which sessions it opens; nothing is written in any of them.
+    pub sessions: SessionKind,
+}
+
+/// A kind of session.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SessionKind {
+    /// Enough for cryptography.
+    ReadOnly,
+    /// For devices that open no others.
+    ReadWrite,
 }
 
 /// Who makes the initialization vector, and how it gets here.
@@ -122,6 +133,7 @@ impl Default for Device {
         Self {
             iv: IvSource::Proxy,
             aad: AadMode::Whole,
+            sessions: SessionKind::ReadOnly,
         }
     }
 }

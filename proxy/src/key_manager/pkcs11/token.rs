@@ -15,7 +15,7 @@ use super::failure::Failure;
 use super::key_map::Locator;
 use super::library::{Entered, Library, User};
 use super::rv::Meaning;
-use super::settings::{Settings, TokenSelector};
+use super::settings::{SessionKind, Settings, TokenSelector};
 use crate::key_manager::Description;
 
 /// The token of one key manager.
@@ -90,7 +90,10 @@ impl Token {
             self.has_aes_gcm.store(true, Ordering::Relaxed);
         }
         // Closed by hand: after another C_Initialize, its handle may be that of another session.
-        let session = entered.context.open_ro_session_no_drop(slot)?;
+        let session = match self.settings.device.sessions {
+            SessionKind::ReadOnly => entered.context.open_ro_session_no_drop(slot)?,
+            SessionKind::ReadWrite => entered.context.open_rw_session_no_drop(slot)?,
+        };
         if let Err(failure) = self.log_in(&session) {
             // The failure of the login is what counts.
             let _ = session.close();

@@ -19,6 +19,7 @@ use super::queue::{Full, Queue};
 use super::rv::{Again, Meaning};
 use super::token::Token;
 use crate::key_manager::KeyManagerError;
+use crate::key_manager::circuit::{self, BreakerConfig, Circuit, CircuitConfig, Outcome};
 
 /// Something to do with a session.
 pub(super) trait Task: Send + 'static {
@@ -38,16 +39,25 @@ pub(super) struct Workers {
     token: Arc<Token>,
     queue: Arc<Queue<Job>>,
     threads: Vec<JoinHandle<()>>,
+    circuit: Circuit,
 }
 
 impl Workers {
-    pub(super) fn start(token: Token) -> std::io::Result<Self> {
+    /// `name` is for the log.
+    pub(super) fn start(name: &str, token: Token) -> std::io::Result<Self> {
         let token = Arc::new(token);
+        let config = CircuitConfig {
+            // The bulkhead is the queue, which knows deadlines; the breaker is what counts here.
+            max_concurrent: token.settings.sessions + token.settings.queue,
+            max_waiting: 0,
+            breaker: BreakerConfig::default(),
+        };
         let queue = Arc::new(Queue::new(token.settings.queue));
         let mut workers = Self {
             token: Arc::clone(&token),
             queue: Arc::clone(&queue),
             threads: Vec::new(),
+            circuit: Circuit::new(name, &config),
         };
         for number in 1..=token.settings.sessions {
             let mut worker = Worker {
@@ -67,10 +77,30 @@ impl Workers {
         &self.token
     }
 
-    /// Has a worker do it, within the time that a call has.
+    /// Has a worker do it, within the time that a call has, unless too many calls have failed lately.
     pub(super) async fn execute<T: Task>(&self, task: T) -> Result<T::Output, KeyManagerError> {
-        let limit = self.token.settings.timeout;
-        let deadline = Instant::now() + limit;
+        let deadline = Instant::now() + self.token.settings.timeout;
+        let pass = self.circuit.enter(deadline.into()).await?;
+        let result = self.perform(task, deadline).await;
+        match &result {
+            // It says something of the load, nothing of the token.
+            Err(KeyManagerError::Overloaded) => drop(pass),
+            Err(KeyManagerError::TimedOut) => {
+                pass.end(Outcome::Failed(circuit::Failure::TimedOut));
+            }
+            Err(KeyManagerError::Unavailable(cause)) if is_of_the_token(&**cause) => {
+                pass.end(Outcome::Failed(circuit::Failure::Broken));
+            }
+            Ok(_) | Err(_) => pass.end(Outcome::Answered),
+        }
+        result
+    }
+
+    async fn perform<T: Task>(
+        &self,
+        task: T,
+        deadline: Instant,
+    ) -> Result<T::Output, KeyManagerError> {
         let (reply, answer) = oneshot::channel();
         let job = Job {
             deadline,
@@ -81,7 +111,7 @@ impl Workers {
         };
         if let Err(Full { last_taken }) = self.queue.push(job) {
             // A full queue that nobody takes from is not load, but a library that does not return.
-            return Err(match last_taken.elapsed() > limit {
+            return Err(match last_taken.elapsed() > self.token.settings.timeout {
                 true => KeyManagerError::TimedOut,
                 false => KeyManagerError::Overloaded,
             });
@@ -92,6 +122,13 @@ impl Workers {
             Ok(Err(_)) | Err(_) => Err(KeyManagerError::TimedOut),
         }
     }
+}
+
+/// Whether a failure is one of the token, not of a single key in it.
+fn is_of_the_token(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    cause
+        .downcast_ref::<Failure>()
+        .is_none_or(Failure::is_of_the_token)
 }
 
 impl Drop for Workers {
