@@ -29,6 +29,7 @@ mod scenario;
 mod stage;
 mod story;
 mod terraform;
+mod transit;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
