@@ -1,9 +1,11 @@
 //! Amazon Resource Names of keys and aliases, and what the texts in `KeyId` members mean.
 
+use crate::access::other_account;
 use crate::api::KmsError;
 use crate::credentials::partition;
 use crate::operation::Operation;
 use crate::simulator::Caller;
+use crate::visibility::Home;
 
 /// The ARN of a key in the caller's account and Region.
 pub(crate) fn key_arn(caller: &Caller, key_id: &str) -> String {
@@ -25,7 +27,7 @@ fn arn(caller: &Caller, resource: &str) -> String {
     )
 }
 
-/// What a `KeyId` member names in the caller's account and Region.
+/// What a `KeyId` member names in an account and Region.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum KeyReference<'a> {
     /// A key id: a UUID, or `mrk-` and its digits.
@@ -35,7 +37,7 @@ pub(crate) enum KeyReference<'a> {
 }
 
 impl<'a> KeyReference<'a> {
-    /// Reads a key id, key ARN, alias name or alias ARN.
+    /// Reads a key id, key ARN, alias name or alias ARN; only an ARN names what is another account's than the caller's.
     ///
     /// # Errors
     /// NotFoundException for what cannot name a key here, InvalidArnException for what only begins like an ARN,
@@ -43,19 +45,29 @@ impl<'a> KeyReference<'a> {
     pub(crate) fn parse(
         text: &'a str,
         caller: &Caller,
+        home: &Home,
         operation: Operation,
     ) -> Result<Self, KmsError> {
-        let resource = match text.strip_prefix("arn:") {
-            Some(rest) => Self::resource(rest, caller, operation)
-                .transpose()
-                .unwrap_or_else(|| {
-                    Err(KmsError::new(
-                        "InvalidArnException",
-                        format!("Invalid arn {text}"),
-                    ))
-                })?,
-            None => text,
+        let (account, resource) = match text.strip_prefix("arn:") {
+            Some(rest) => {
+                let arn = KmsArn::parse(rest).ok_or_else(|| {
+                    KmsError::new("InvalidArnException", format!("Invalid arn {text}"))
+                })?;
+                let region = &caller.region;
+                if arn.region != region || arn.partition != partition(region) {
+                    return Err(KmsError::not_found(format!("Invalid arn {}", arn.region)));
+                }
+                (arn.account, arn.resource)
+            }
+            None => (&*caller.account, text),
         };
+        if account != home.account {
+            return Err(match account == caller.account {
+                // A key of the caller's, where another account's was found.
+                true => KmsError::not_found(format!("Key '{text}' does not exist")),
+                false => other_account(caller, operation.action()),
+            });
+        }
         let id = match resource.strip_prefix("key/") {
             Some(id) if resource.len() < text.len() => id,
             _ if resource.starts_with("alias/") => return Ok(Self::Alias(resource)),
@@ -66,43 +78,49 @@ impl<'a> KeyReference<'a> {
         }
         Err(KmsError::not_found(format!("Invalid keyId '{id}'")))
     }
+}
 
-    /// The resource of an ARN without its `arn:`; `None` if it is no ARN of KMS.
-    fn resource(
-        rest: &'a str,
-        caller: &Caller,
-        operation: Operation,
-    ) -> Result<Option<&'a str>, KmsError> {
+/// The parts of an ARN of a key or an alias.
+struct KmsArn<'a> {
+    partition: &'a str,
+    region: &'a str,
+    account: &'a str,
+    /// `key/…` or `alias/…`
+    resource: &'a str,
+}
+
+impl<'a> KmsArn<'a> {
+    /// Reads an ARN without its `arn:`.
+    fn parse(rest: &'a str) -> Option<Self> {
         let mut parts = rest.splitn(5, ':');
-        let (Some(arn_partition), Some("kms"), Some(region), Some(account), Some(resource)) = (
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-            parts.next(),
-        ) else {
-            return Ok(None);
+        let mut next = || parts.next();
+        let (partition, "kms", region) = (next()?, next()?, next()?) else {
+            return None;
         };
-        if !resource.starts_with("key/") && !resource.starts_with("alias/") {
-            return Ok(None);
-        }
-        if region != caller.region || arn_partition != partition(&caller.region) {
-            return Err(KmsError::not_found(format!("Invalid arn {region}")));
-        }
-        if account != caller.account {
-            return Err(KmsError::new(
-                "AccessDeniedException",
-                format!(
-                    "User: {} is not authorized to perform: kms:{} on this resource because the resource does not \
-                     exist in this Region, no resource-based policies allow access, or a resource-based policy \
-                     explicitly denies access",
-                    caller.principal_arn,
-                    operation.name()
-                ),
-            ));
-        }
-        Ok(Some(resource))
+        let (account, resource) = (next()?, next()?);
+        let known = resource.starts_with("key/") || resource.starts_with("alias/");
+        known.then_some(Self {
+            partition,
+            region,
+            account,
+            resource,
+        })
     }
+}
+
+/// The ARN of the same key or alias in another Region.
+pub(crate) fn in_region(arn: &str, region: &str) -> String {
+    let parts = arn.splitn(5, ':').enumerate();
+    let parts = parts.map(|(at, part)| if at == REGION_PART { region } else { part });
+    parts.collect::<Vec<_>>().join(":")
+}
+
+/// `arn:partition:kms:Region:…`
+const REGION_PART: usize = 3;
+
+/// The account that an ARN of a key or an alias names.
+pub(crate) fn account_of(text: &str) -> Option<&str> {
+    KmsArn::parse(text.strip_prefix("arn:")?).map(|arn| arn.account)
 }
 
 /// Whether the text has the form of a key id.
@@ -152,6 +170,10 @@ mod tests {
         )
     }
 
+    fn home() -> Home {
+        Home::of(&caller())
+    }
+
     #[test]
     fn ids_arns_and_aliases_are_told_apart() {
         let arn = format!("arn:aws:kms:us-east-1:111122223333:key/{ID}");
@@ -165,7 +187,7 @@ mod tests {
                 KeyReference::Alias("alias/a:b"),
             ),
         ] {
-            let found = KeyReference::parse(text, &caller(), Operation::DescribeKey);
+            let found = KeyReference::parse(text, &caller(), &home(), Operation::DescribeKey);
             assert_eq!(found, Ok(expected), "{text}");
         }
     }
@@ -206,7 +228,8 @@ mod tests {
                  access, or a resource-based policy explicitly denies access",
             ),
         ] {
-            let error = KeyReference::parse(text, &caller(), Operation::DescribeKey).unwrap_err();
+            let error =
+                KeyReference::parse(text, &caller(), &home(), Operation::DescribeKey).unwrap_err();
             assert_eq!(
                 (error.name(), error.message()),
                 (name, Some(message)),

@@ -3,15 +3,19 @@
 //! An action is `async fn(&Simulator, &Caller, I: Input) -> Result<O: Serialize, KmsError>`; operations without an
 //! output shape return `()`, those with an empty one [`EmptyOutput`].
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::access::authorize_account;
 use crate::actions::{
     agreement, alias, create_key, crypto, custom_key_store, data_key, data_key_pair, encapsulation,
     grant, import_key, key, last_usage, mac, multi_region, policy, public_key, random, rotation,
     sign, tag,
 };
-use crate::api::{KmsError, parse};
+use crate::api::{self, Input, KmsError};
+use crate::caller::RequestBody;
 use crate::operation::Operation;
 use crate::simulator::{Caller, Simulator};
 
@@ -27,9 +31,15 @@ pub(crate) async fn dispatch(
     sim: &Simulator,
     caller: &Caller,
     operation: Operation,
-    body: &[u8],
+    body: &RequestBody,
 ) -> Result<Body, KmsError> {
     use Operation as Op;
+    caller.brings(Arc::clone(body));
+    let body = &Unread {
+        caller,
+        operation,
+        body,
+    };
     match operation {
         // Keys
         Op::CreateKey => json(&create_key::create(sim, caller, parse(body)?).await?),
@@ -119,6 +129,20 @@ pub(crate) async fn dispatch(
             none(multi_region::update_primary(sim, caller, parse(body)?).await?)
         }
     }
+}
+
+/// A request before it is read.
+struct Unread<'r> {
+    caller: &'r Caller,
+    operation: Operation,
+    body: &'r [u8],
+}
+
+/// Reads the input of an operation, and asks whether the caller may have it, if that is not to be asked of a key.
+fn parse<I: Input>(request: &Unread<'_>) -> Result<I, KmsError> {
+    let input = api::parse(request.body)?;
+    authorize_account(request.caller, request.operation)?;
+    Ok(input)
 }
 
 /// Encodes an output; the buffer is large enough that no copy of a plaintext stays behind in a smaller one.

@@ -206,7 +206,7 @@ async fn run(
     operation: Operation,
     body: Incoming,
 ) -> Result<Body, KmsError> {
-    let body = read_in_time(simulator, body).await?;
+    let body = Arc::new(read_in_time(simulator, body).await?);
     caller
         .subjects()
         .requested(request_parameters(operation, &body));

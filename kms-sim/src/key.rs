@@ -6,6 +6,7 @@ use std::time::SystemTime;
 
 use xks_api::ids::ExternalKeyId;
 
+use crate::access::KeyPolicy;
 use crate::api::KmsError;
 use crate::custom_key_store::{ConnectionState, CustomKeyStore, CustomKeyStoreId, CustomKeyStores};
 use crate::fixed_key::FixedKey;
@@ -30,8 +31,8 @@ pub(crate) struct Key {
     pub(crate) admin_state: AdminState,
     /// Up to 8,192 characters.
     pub(crate) description: String,
-    /// The key policy, as it was given.
-    pub(crate) policy: String,
+    /// Who may do what with it.
+    pub(crate) policy: KeyPolicy,
     /// Up to 50.
     pub(crate) tags: BTreeMap<String, String>,
     /// Its place in the set of a multi-Region key.
@@ -131,7 +132,7 @@ impl Key {
             origin,
             admin_state: AdminState::Enabled,
             description: String::new(),
-            policy: String::new(),
+            policy: KeyPolicy::Default,
             tags: BTreeMap::new(),
             multi_region: None,
             busy: None,

@@ -389,7 +389,12 @@ fn inputs(
         "Decrypt" => json!({"CiphertextBlob": blob}),
         "Encrypt" => with("Plaintext", json!("AAAA")),
         "GenerateDataKey" | "GenerateDataKeyWithoutPlaintext" => with("KeySpec", json!("AES_256")),
-        "PutKeyPolicy" => with("Policy", json!(r#"{"Statement":[]}"#)),
+        "PutKeyPolicy" => with(
+            "Policy",
+            json!(
+                r#"{"Statement":[{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"}]}"#
+            ),
+        ),
         "TagResource" => with("Tags", json!([{"TagKey": "a", "TagValue": "b"}])),
         "UntagResource" => with("TagKeys", json!(["a"])),
         "UpdateKeyDescription" => with("Description", json!("text")),

@@ -509,7 +509,7 @@ fn tags_policies_and_pages() {
             "{bad}"
         );
     }
-    let new = r#"{"Version":"2012-10-17","Statement":[]}"#;
+    let new = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"kms:*","Resource":"*"}]}"#;
     put(new).unwrap();
     assert_eq!(
         client.ok(

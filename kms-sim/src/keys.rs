@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use xks_api::ids::ExternalKeyId;
 
+use crate::access::other_account;
 use crate::alias::Aliases;
 use crate::api::KmsError;
 use crate::arn::{KeyReference, alias_arn, key_arn};
@@ -18,6 +19,7 @@ use crate::looked_at::counted;
 use crate::operation::Operation;
 use crate::past::Past;
 use crate::simulator::Caller;
+use crate::visibility::Home;
 
 /// The keys, their aliases and grants, of one account and Region.
 #[derive(Default)]
@@ -66,23 +68,30 @@ impl Keys {
         &self,
         operation: Operation,
         caller: &Caller,
+        home: &Home,
         text: &str,
         past: &Past,
     ) -> Result<&Key, KmsError> {
-        let id = match KeyReference::parse(text, caller, operation)? {
+        let own = home.account == caller.account;
+        let not_found = |message: String| match own {
+            true => KmsError::not_found(message),
+            // Of another account nothing is told.
+            false => other_account(caller, operation.action()),
+        };
+        let id = match KeyReference::parse(text, caller, home, operation)? {
             KeyReference::Id(id) => id,
             KeyReference::Alias(name) if takes_alias(operation) => {
                 past.alias_target(&self.aliases, name).ok_or_else(|| {
-                    KmsError::not_found(format!("Alias {} is not found.", alias_arn(caller, name)))
+                    not_found(format!("Alias {} is not found.", alias_arn(caller, name)))
                 })?
             }
             KeyReference::Alias(_) => {
                 return Err(KmsError::not_found(format!("Invalid keyId '{text}'")));
             }
         };
-        self.by_id.get(id).ok_or_else(|| {
-            KmsError::not_found(format!("Key '{}' does not exist", key_arn(caller, id)))
-        })
+        self.by_id
+            .get(id)
+            .ok_or_else(|| not_found(format!("Key '{}' does not exist", key_arn(caller, id))))
     }
 
     /// The key of that id.

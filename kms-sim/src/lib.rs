@@ -1,9 +1,11 @@
 //! A simulator of the AWS KMS API whose external key stores talk to a real XKS proxy.
 
+mod access;
 mod actions;
 mod alias;
 pub mod api;
 mod arn;
+mod caller;
 mod ciphertext_blob;
 mod clock;
 #[cfg(test)]
@@ -54,6 +56,7 @@ mod observation;
 mod operation;
 mod past;
 mod persistence;
+mod policy;
 mod proxy_endpoints;
 mod proxy_failure;
 mod query_string;

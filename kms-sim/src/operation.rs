@@ -23,6 +23,13 @@ macro_rules! operations {
                 }
             }
 
+            /// The permission of that name: `kms:Encrypt`.
+            pub(crate) const fn action(self) -> &'static str {
+                match self {
+                    $(Self::$name => concat!("kms:", stringify!($name)),)+
+                }
+            }
+
             /// The operation of that name; `None` for a name that KMS does not have.
             pub(crate) fn from_name(name: &str) -> Option<Self> {
                 match name {

@@ -1,13 +1,14 @@
 //! The whole state: one [`Region`] for each account and Region, each behind one lock.
 
 use std::cmp::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use dashmap::DashMap;
-use uuid::Uuid;
 
+use crate::access::{Access, Needs};
 use crate::api::KmsError;
+use crate::arn::account_of;
 use crate::clock::Clock;
 use crate::cloudhsm::{CloudHsm, ClusterId, HsmFailure};
 use crate::config::Config;
@@ -15,8 +16,8 @@ use crate::connection::{ConnectionErrorCode, ConnectionState};
 use crate::connector::Connector;
 use crate::consistency::Consistency;
 use crate::custom_key_store::{CustomKeyStore, CustomKeyStoreId, CustomKeyStores};
-use crate::events::{EventLog, Subjects};
-use crate::journal::{Journal, Serial};
+use crate::events::EventLog;
+use crate::journal::Journal;
 use crate::key::{AdminState, Key, Origin};
 use crate::key_state::permit;
 use crate::key_usage::check_usage;
@@ -29,95 +30,7 @@ use crate::rotation::RotationType;
 use crate::visibility::Home;
 use crate::vpc_endpoint_service::VpcEndpointServices;
 
-/// Who calls, and where.
-#[derive(Debug)]
-pub(crate) struct Caller {
-    /// 12 digits.
-    pub(crate) account: String,
-    /// For example `us-east-1`.
-    pub(crate) region: String,
-    /// `awsPrincipalArn` of the requests to the proxy.
-    pub(crate) principal_arn: String,
-    /// `x-amzn-RequestId` of the answer and `kmsRequestId` of the requests to the proxy.
-    pub(crate) request_id: String,
-    /// What the request was about, for the log: a key ARN or the id of a custom key store.
-    subject: OnceLock<String>,
-    /// `eventID` of its event.
-    event_id: String,
-    /// What the request was about, for its event.
-    subjects: Subjects,
-    /// The last change of what the request has looked at.
-    depends_on: Mutex<Serial>,
-}
-
-impl Caller {
-    /// A caller of which nothing is logged yet.
-    pub(crate) fn new(
-        account: String,
-        region: String,
-        principal_arn: String,
-        request_id: String,
-    ) -> Self {
-        Self {
-            account,
-            region,
-            principal_arn,
-            request_id,
-            subject: OnceLock::new(),
-            event_id: Uuid::new_v4().to_string(),
-            subjects: Subjects::default(),
-            depends_on: Mutex::new(Serial::BEFORE_ALL),
-        }
-    }
-
-    /// The same caller of another Region; for what a request does there.
-    pub(crate) fn in_region(&self, region: &str) -> Self {
-        Self::new(
-            self.account.clone(),
-            region.to_owned(),
-            self.principal_arn.clone(),
-            self.request_id.clone(),
-        )
-    }
-
-    /// The answer tells of a change, or would not be what it is without it.
-    pub(crate) fn depends_on(&self, change: Serial) {
-        let mut last = self
-            .depends_on
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        *last = change.max(*last);
-    }
-
-    /// The last change that must be durable before the answer is sent.
-    pub(crate) fn last_dependency(&self) -> Serial {
-        *self
-            .depends_on
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Names the key (by its ARN) or the custom key store that the request is about, for the log; the first
-    /// one counts.
-    pub(crate) fn is_about(&self, subject: &str) {
-        self.subject.get_or_init(|| subject.to_owned());
-    }
-
-    /// `eventID` of its event.
-    pub(crate) fn event_id(&self) -> &str {
-        &self.event_id
-    }
-
-    /// What the request was about, for its event.
-    pub(crate) const fn subjects(&self) -> &Subjects {
-        &self.subjects
-    }
-
-    /// What the request was about, as far as it is known.
-    pub(crate) fn subject(&self) -> Option<&str> {
-        self.subject.get().map(String::as_str)
-    }
-}
+pub(crate) use crate::caller::Caller;
 
 /// The simulator: every account and Region that was ever called.
 pub(crate) struct Simulator {
@@ -168,6 +81,24 @@ impl Simulator {
         Arc::clone(&region)
     }
 
+    /// The account and Region of the key that a `KeyId` member names: the caller's, or, for an operation with keys that
+    /// accounts can share, that of the ARN.
+    pub(crate) fn region_of_key(
+        &self,
+        caller: &Caller,
+        operation: Operation,
+        key_id: &str,
+    ) -> Arc<Region> {
+        let other = account_of(key_id).filter(|account| *account != caller.account);
+        let other = other.filter(|_| operation.needs() == Needs::Key);
+        let home = other.map(|account| Home {
+            account: account.to_owned(),
+            region: caller.region.clone(),
+        });
+        let found = home.and_then(|home| self.regions.get(&home).map(|found| Arc::clone(&found)));
+        found.unwrap_or_else(|| self.region(caller))
+    }
+
     /// A Region takes the place of the one that is there.
     pub(crate) fn replace_region(
         &self,
@@ -184,10 +115,11 @@ impl Simulator {
         stores.keep(self.journal.clone());
         keys.keep(&self.journal);
         Arc::new(Region {
-            home,
+            home: home.clone(),
             clock: self.clock.clone(),
             events: self.events.clone(),
             state: Mutex::new(RegionState {
+                home,
                 stores,
                 keys,
                 past: Past::new(self.consistency.clone()),
@@ -385,6 +317,7 @@ impl Region {
 
 /// What an account has in a Region: every check and its change happen under one lock, so they cannot race.
 pub(crate) struct RegionState {
+    home: Home,
     /// Custom key stores.
     pub(crate) stores: CustomKeyStores,
     /// KMS keys and their aliases.
@@ -396,20 +329,42 @@ pub(crate) struct RegionState {
 }
 
 impl RegionState {
-    /// The key that a `KeyId` member names, if its KeyState lets the operation happen.
+    /// Which account and Region it is.
+    pub(crate) const fn home(&self) -> &Home {
+        &self.home
+    }
+
+    /// The key that a `KeyId` member names, whatever the caller may do with it.
     ///
     /// # Errors
-    /// What finding it gives (`Keys::resolve`), or what the key-state table says.
-    pub(crate) fn key(
+    /// As `Keys::resolve`.
+    pub(crate) fn find(
         &self,
         operation: Operation,
         caller: &Caller,
         key_id: &str,
     ) -> Result<&Key, KmsError> {
-        let key = self.keys.resolve(operation, caller, key_id, &self.past)?;
+        let keys = &self.keys;
+        keys.resolve(operation, caller, &self.home, key_id, &self.past)
+    }
+
+    /// The key that a `KeyId` member names, if the caller may do that with it and its KeyState lets it happen.
+    ///
+    /// # Errors
+    /// What finding it gives, AccessDeniedException, or what the key-state table says.
+    pub(crate) fn key(
+        &self,
+        access: impl Into<Access>,
+        caller: &Caller,
+        key_id: &str,
+    ) -> Result<&Key, KmsError> {
+        let access = access.into();
+        let operation = access.operation();
+        let key = self.find(operation, caller, key_id)?;
         caller.is_about(key.arn());
         caller.subjects().key(key);
         caller.depends_on(key.changed());
+        self.authorize(access, caller, key, key_id)?;
         let store = key
             .origin()
             .store()
@@ -432,11 +387,11 @@ impl RegionState {
     /// As [`key`](Self::key).
     pub(crate) fn key_mut(
         &mut self,
-        operation: Operation,
+        access: impl Into<Access>,
         caller: &Caller,
         key_id: &str,
     ) -> Result<&mut Key, KmsError> {
-        let id = Arc::clone(self.key(operation, caller, key_id)?.id());
+        let id = Arc::clone(self.key(access, caller, key_id)?.id());
         let key = self.keys.get_mut(&id);
         key.ok_or_else(|| KmsError::not_found(format!("Key '{key_id}' does not exist")))
     }

@@ -8,7 +8,6 @@ use std::fmt::Write as _;
 
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderMap};
-use ring::digest::{SHA256, digest};
 
 use crate::api::KmsError;
 use crate::query_string::first;
@@ -51,7 +50,7 @@ pub(crate) fn answer(parameters: &str, caller: &Caller) -> Result<String, StsErr
          <UserId>{}</UserId>\n    <Account>{}</Account>\n  </GetCallerIdentityResult>\n  <ResponseMetadata>\n    \
          <RequestId>{}</RequestId>\n  </ResponseMetadata>\n</GetCallerIdentityResponse>\n",
         escaped(&caller.principal_arn),
-        escaped(&user_id(caller)),
+        escaped(&caller.user_id),
         escaped(&caller.account),
         escaped(&caller.request_id),
     ))
@@ -127,32 +126,6 @@ impl From<KmsError> for StsError {
     }
 }
 
-/// What IAM would have made up for a principal, the same whenever it is asked: `AIDA…` for users, `AROA…:session` for
-/// sessions of a role, the account for its root.
-fn user_id(caller: &Caller) -> String {
-    let resource = caller.principal_arn.splitn(6, ':').nth(5).unwrap_or("root");
-    let mut parts = resource.split('/');
-    match (parts.next(), parts.next(), parts.next_back()) {
-        (Some("assumed-role"), Some(role), Some(session)) => {
-            format!("{}:{session}", unique_id("AROA", &caller.account, role))
-        }
-        (Some("role"), Some(_), _) => unique_id("AROA", &caller.account, resource),
-        (Some("user"), Some(_), _) => unique_id("AIDA", &caller.account, resource),
-        _ => caller.account.clone(),
-    }
-}
-
-/// A prefix and 17 of A–Z and 2–7, which depend on account and name alone.
-fn unique_id(prefix: &str, account: &str, name: &str) -> String {
-    let hash = digest(&SHA256, format!("{account}/{name}").as_bytes());
-    let mut id = prefix.to_owned();
-    id.extend(hash.as_ref().iter().take(17).map(|byte| match byte % 32 {
-        letter @ 0..26 => char::from(b'A' + letter),
-        digit => char::from(b'2' + digit - 26),
-    }));
-    id
-}
-
 /// Text as XML holds it.
 fn escaped(text: &str) -> String {
     let mut xml = String::with_capacity(text.len());
@@ -191,7 +164,7 @@ mod tests {
     }
 
     fn id(principal_arn: &str) -> String {
-        user_id(&caller(principal_arn))
+        caller(principal_arn).user_id
     }
 
     #[test]

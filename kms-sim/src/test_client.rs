@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::stub_proxy::{ACCESS_KEY_ID, HOST, SECRET_ACCESS_KEY, StubProxy, URI_PATH};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use crate::clock::Clock;
 use crate::cloudhsm::NewCluster;
@@ -132,6 +133,7 @@ impl TestClient {
     ) -> Result<Value, (String, String)> {
         let operation = Operation::from_name(operation).unwrap();
         let body = serde_json::to_vec(&input).unwrap();
+        let body = Arc::new(Zeroizing::new(body));
         let outcome = dispatch(&self.simulator, caller, operation, &body);
         match self.runtime.block_on(outcome) {
             Ok(body) if body.is_empty() => Ok(Value::Null),

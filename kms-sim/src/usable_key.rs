@@ -15,6 +15,7 @@ use xks_api::message::{CdivAlgorithm, DecryptRequest, EncryptRequest};
 use xks_api::metadata::RequestMetadata;
 use zeroize::Zeroizing;
 
+use crate::access::Access;
 use crate::api::KmsError;
 use crate::arn::local_arn;
 use crate::ciphertext_blob::{
@@ -71,7 +72,7 @@ impl RegionState {
         caller: &Caller,
         key_id: &str,
     ) -> Result<UsableKey, KmsError> {
-        let key = self.key(operation, caller, key_id)?;
+        let key = self.key(Access::destination(operation), caller, key_id)?;
         let usable = self.usable(operation, key, |key| match key.origin() {
             Origin::AwsKms(material) => Some(material.current()),
             Origin::External(key) => symmetric(key.current()),
@@ -93,7 +94,8 @@ impl RegionState {
         caller: &Caller,
         key_id: &str,
     ) -> Result<UsableKey, KmsError> {
-        let key = self.key(operation, caller, key_id)?;
+        caller.decrypts_with(self.find(operation, caller, key_id)?.arn());
+        let key = self.key(Access::source(operation), caller, key_id)?;
         self.usable(operation, key, |_| None)
     }
 
@@ -112,7 +114,7 @@ impl RegionState {
         // Each key of a multi-Region key decrypts what the others encrypted.
         let arn = local_arn(blob.key_arn, caller);
         if let Some(key_id) = key_id {
-            let key = self.keys.resolve(operation, caller, key_id, &self.past)?;
+            let key = self.find(operation, caller, key_id)?;
             if **key.arn() != *arn {
                 caller.subjects().key(key);
                 return Err(KmsError::new(
@@ -121,14 +123,16 @@ impl RegionState {
                 ));
             }
         }
-        let id = self
-            .keys
-            .resolve(operation, caller, &arn, &self.past)
+        let arn = self
+            .find(operation, caller, &arn)
             .ok()
             .filter(|key| **key.arn() == *arn)
-            .map(|key| Arc::clone(key.id()))
+            .map(|key| Arc::clone(key.arn()))
             .ok_or_else(|| KmsError::new("AccessDeniedException", UNKNOWN_KEY_MESSAGE))?;
-        let key = self.key(operation, caller, &id)?;
+        caller.decrypts_with(&arn);
+        // By the name in the request, which policies may ask about.
+        let named = key_id.unwrap_or(&arn);
+        let key = self.key(Access::source(operation), caller, named)?;
         self.usable(operation, key, |key| match key.origin() {
             Origin::AwsKms(material) => material.find(blob.material),
             Origin::External(key) => symmetric(key.find(blob.material)),
@@ -365,12 +369,12 @@ impl UsableKey {
     fn request_metadata<'a>(&'a self, caller: &'a Caller) -> RequestMetadata<'a> {
         RequestMetadata {
             aws_principal_arn: (&*caller.principal_arn).into(),
-            aws_source_vpc: None,
-            aws_source_vpce: None,
+            aws_source_vpc: caller.origin.vpc.as_deref().map(Into::into),
+            aws_source_vpce: caller.origin.vpc_endpoint.as_deref().map(Into::into),
             kms_key_arn: Some((&*self.arn).into()),
             kms_operation: self.operation.name().into(),
             kms_request_id: (&*caller.request_id).into(),
-            kms_via_service: None,
+            kms_via_service: caller.origin.via_service.as_deref().map(Into::into),
         }
     }
 }

@@ -56,7 +56,7 @@ pub(crate) async fn derive(
     input: DeriveSharedSecret,
 ) -> Result<DeriveSharedSecretOutput, KmsError> {
     check_recipient(input.recipient)?;
-    let region = simulator.region(caller);
+    let region = simulator.region_of_key(caller, Operation::DeriveSharedSecret, &input.key_id);
     let key = region
         .lock()
         .fixed_key(Operation::DeriveSharedSecret, caller, &input.key_id)?;

@@ -37,6 +37,7 @@ pub(crate) async fn create(
     check_name(name)?;
     let region = simulator.region(caller);
     let mut state = region.lock();
+    state.authorize_alias(Operation::CreateAlias, caller, name)?;
     let key = state.key(Operation::CreateAlias, caller, &input.target_key_id)?;
     let id = Arc::clone(key.id());
     if state.keys.aliases.count_of(&id) >= MAX_ALIASES {
@@ -66,6 +67,7 @@ pub(crate) async fn update(
     check_name(name)?;
     let region = simulator.region(caller);
     let mut state = region.lock();
+    state.authorize_alias(Operation::UpdateAlias, caller, name)?;
     let current = state.keys.aliases.target(name).map(Arc::<str>::from);
     let current = current.ok_or_else(|| alias_not_found(caller, name))?;
     let key = state.key(Operation::UpdateAlias, caller, &input.target_key_id)?;
@@ -104,6 +106,7 @@ pub(crate) async fn delete(
     check_name(name)?;
     let region = simulator.region(caller);
     let mut state = region.lock();
+    state.authorize_alias(Operation::DeleteAlias, caller, name)?;
     let before = state.keys.aliases.delete(name);
     let before = before.ok_or_else(|| alias_not_found(caller, name))?;
     state.past.alias_changed(name, Some(before));

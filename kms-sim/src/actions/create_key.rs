@@ -11,8 +11,8 @@ use xks_api::message::{
 use xks_api::metadata::RequestMetadata;
 
 use super::key::{KeyMetadata, KeyMetadataOutput};
-use crate::actions::policy::default_policy;
-use crate::api::shapes::{check_policy, merge_tags, policy, tags};
+use crate::access::KeyPolicy;
+use crate::api::shapes::{merge_tags, policy, tags};
 use crate::api::{Input, KmsError, Members};
 use crate::arn::{MULTI_REGION, key_arn};
 use crate::custom_key_store::{ConnectionState, CustomKeyStore, CustomKeyStoreType};
@@ -41,6 +41,7 @@ pub(crate) struct CreateKey {
     tags: Vec<(String, String)>,
     multi_region: bool,
     xks_key_id: Option<String>,
+    bypass_policy_lockout_safety_check: bool,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -53,7 +54,7 @@ enum RequestedOrigin {
 
 impl Input for CreateKey {
     fn read(m: &mut Members<'_>) -> Self {
-        let input = Self {
+        Self {
             policy: policy(m),
             description: m
                 .text("Description")
@@ -77,9 +78,10 @@ impl Input for CreateKey {
                         .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
                 })
                 .optional(),
-        };
-        m.boolean("BypassPolicyLockoutSafetyCheck");
-        input
+            bypass_policy_lockout_safety_check: m
+                .boolean("BypassPolicyLockoutSafetyCheck")
+                .unwrap_or(false),
+        }
     }
 }
 
@@ -106,8 +108,11 @@ pub(crate) async fn create(
     let kind = kind(&input)?;
     let place = place(&input)?;
     let tags = merge_tags(&Default::default(), input.tags)?;
-    if let Some(policy) = &input.policy {
-        check_policy(policy)?;
+    let policy = input.policy.map(KeyPolicy::parse).transpose()?;
+    if let Some(policy) = &policy
+        && !input.bypass_policy_lockout_safety_check
+    {
+        policy.check_lockout(caller)?;
     }
     let region = simulator.region(caller);
     let origin = match &place {
@@ -151,7 +156,7 @@ pub(crate) async fn create(
     };
     let mut key = Key::of_kind(kind, &id, &key_arn(caller, &id), region.now(), origin);
     key.description = input.description;
-    key.policy = input.policy.unwrap_or_else(|| default_policy(caller));
+    key.policy = policy.unwrap_or_default();
     key.tags = tags;
     key.multi_region = input
         .multi_region
@@ -172,7 +177,7 @@ pub(crate) async fn create(
     }
     caller.is_about(key.arn());
     caller.subjects().key(&key);
-    let key_metadata = KeyMetadata::new(&key, &state, caller, region.now());
+    let key_metadata = KeyMetadata::new(&key, &state, region.now());
     state.keys.insert(key);
     Ok(KeyMetadataOutput { key_metadata })
 }
@@ -312,12 +317,12 @@ async fn check_external_key(
     let request = GetKeyMetadataRequest {
         request_metadata: RequestMetadata {
             aws_principal_arn: (&*caller.principal_arn).into(),
-            aws_source_vpc: None,
-            aws_source_vpce: None,
+            aws_source_vpc: caller.origin.vpc.as_deref().map(Into::into),
+            aws_source_vpce: caller.origin.vpc_endpoint.as_deref().map(Into::into),
             kms_key_arn: None,
             kms_operation: Operation::CreateKey.name().into(),
             kms_request_id: (&*caller.request_id).into(),
-            kms_via_service: None,
+            kms_via_service: caller.origin.via_service.as_deref().map(Into::into),
         },
     };
     let response = link

@@ -3,13 +3,14 @@
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use crate::access::Access;
 use crate::api::shapes::{encryption_context, grant_tokens, key_id, optional_key_id};
 use crate::api::{Bytes, Input, KmsError, Members, SecretBytes};
 use crate::ciphertext_blob::CiphertextBlob;
 use crate::encryption_context::EncryptionContext;
 use crate::key_spec::EncryptionAlgorithm;
 use crate::operation::Operation;
-use crate::simulator::{Caller, RegionState, Simulator};
+use crate::simulator::{Caller, Simulator};
 use crate::usable_key::{UsableKey, invalid_ciphertext};
 
 /// Input of Encrypt.
@@ -50,7 +51,7 @@ pub(crate) async fn encrypt(
     caller: &Caller,
     input: Encrypt,
 ) -> Result<EncryptOutput, KmsError> {
-    let region = simulator.region(caller);
+    let region = simulator.region_of_key(caller, Operation::Encrypt, &input.key_id);
     let key = region
         .lock()
         .key_to_encrypt(Operation::Encrypt, caller, &input.key_id)?
@@ -111,22 +112,21 @@ pub(crate) async fn decrypt(
     input: Decrypt,
 ) -> Result<DecryptOutput, KmsError> {
     check_recipient(input.recipient)?;
-    let region = simulator.region(caller);
     let key_id = input.key_id.as_deref();
+    let region = |key_id| simulator.region_of_key(caller, Operation::Decrypt, key_id);
     let Some(blob) = &input.ciphertext_blob else {
         // A dry run that ignores the ciphertext.
         let key_id = key_id.ok_or_else(key_id_required)?;
-        region.lock().key(Operation::Decrypt, caller, key_id)?;
+        region(key_id)
+            .lock()
+            .key(Operation::Decrypt, caller, key_id)?;
         return Err(dry_run_exception());
     };
     let operation = Operation::Decrypt;
-    let source = {
-        let (algorithm, state) = (input.algorithm, region.lock());
-        Source::find(&state, operation, caller, key_id, algorithm, blob)?
-    };
+    let source = Source::find(simulator, operation, caller, key_id, input.algorithm, blob)?;
     check_dry_run(input.dry_run)?;
     let (key, plaintext) = source.open(caller, &input.context).await?;
-    key.used(caller, region.now());
+    key.used(caller, simulator.clock().now());
     Ok(DecryptOutput {
         key_id: key.arn().to_owned(),
         plaintext: SecretBytes(plaintext),
@@ -186,23 +186,29 @@ pub(crate) async fn re_encrypt(
     caller: &Caller,
     input: ReEncrypt,
 ) -> Result<ReEncryptOutput, KmsError> {
-    let region = simulator.region(caller);
+    let operation = Operation::ReEncrypt;
+    let region = |key_id| simulator.region_of_key(caller, operation, key_id);
     let source_key_id = input.source_key_id.as_deref();
+    let destination_key_id = &*input.destination_key_id;
     let Some(blob) = &input.ciphertext_blob else {
         let source_key_id = source_key_id.ok_or_else(key_id_required)?;
-        let state = region.lock();
-        state.key(Operation::ReEncrypt, caller, source_key_id)?;
-        state.key(Operation::ReEncrypt, caller, &input.destination_key_id)?;
+        region(source_key_id)
+            .lock()
+            .key(Access::source(operation), caller, source_key_id)?;
+        region(destination_key_id).lock().key(
+            Access::destination(operation),
+            caller,
+            destination_key_id,
+        )?;
         return Err(dry_run_exception());
     };
-    let operation = Operation::ReEncrypt;
-    let (source, destination) = {
-        let (algorithm, state) = (input.source_algorithm, region.lock());
-        let source = Source::find(&state, operation, caller, source_key_id, algorithm, blob)?;
-        let destination = state
-            .key_to_encrypt(operation, caller, &input.destination_key_id)?
-            .with_algorithm(input.destination_algorithm)?;
-        (source, destination)
+    let (algorithm, region) = (input.source_algorithm, region(destination_key_id));
+    let source = Source::find(simulator, operation, caller, source_key_id, algorithm, blob)?;
+    let destination = {
+        let state = region.lock();
+        state
+            .key_to_encrypt(operation, caller, destination_key_id)?
+            .with_algorithm(input.destination_algorithm)?
     };
     check_dry_run(input.dry_run)?;
     let (source, plaintext) = source.open(caller, &input.source_context).await?;
@@ -236,15 +242,19 @@ enum Sealed<'b> {
 
 impl<'b> Source<'b> {
     fn find(
-        state: &RegionState,
+        simulator: &Simulator,
         operation: Operation,
         caller: &Caller,
         key_id: Option<&str>,
         algorithm: EncryptionAlgorithm,
         ciphertext: &'b [u8],
     ) -> Result<Self, KmsError> {
+        let region = |key_id| simulator.region_of_key(caller, operation, key_id);
         let of_pair = |key_id| {
-            let key = state.key_pair_to_decrypt(operation, caller, key_id)?;
+            let region = region(key_id);
+            let key = region
+                .lock()
+                .key_pair_to_decrypt(operation, caller, key_id)?;
             Ok(Self {
                 key: key.with_algorithm(algorithm)?,
                 sealed: Sealed::ByPair(ciphertext),
@@ -258,7 +268,10 @@ impl<'b> Source<'b> {
             key_id.map_or(Ok(()), |key_id| of_pair(key_id).map(drop))?;
             return Err(invalid_ciphertext());
         };
-        let key = state.key_to_decrypt(operation, caller, key_id, &blob)?;
+        let region = region(blob.key_arn);
+        let key = region
+            .lock()
+            .key_to_decrypt(operation, caller, key_id, &blob)?;
         Ok(Self {
             key: key.with_algorithm(algorithm)?,
             sealed: Sealed::Blob(blob),

@@ -98,7 +98,7 @@ async fn generate(
     input: GenerateDataKeyPair,
 ) -> Result<GenerateDataKeyPairOutput, KmsError> {
     check_recipient(input.recipient)?;
-    let region = simulator.region(caller);
+    let region = simulator.region_of_key(caller, operation, &input.key_id);
     let key = region
         .lock()
         .key_to_encrypt(operation, caller, &input.key_id)?;

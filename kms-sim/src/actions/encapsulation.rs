@@ -54,7 +54,7 @@ pub(crate) async fn encapsulate(
     caller: &Caller,
     input: Encapsulate,
 ) -> Result<EncapsulateOutput, KmsError> {
-    let region = simulator.region(caller);
+    let region = simulator.region_of_key(caller, Operation::Encapsulate, &input.key_id);
     let key = region
         .lock()
         .fixed_key(Operation::Encapsulate, caller, &input.key_id)?;
@@ -102,7 +102,7 @@ pub(crate) async fn decapsulate(
     caller: &Caller,
     input: Decapsulate,
 ) -> Result<DecapsulateOutput, KmsError> {
-    let region = simulator.region(caller);
+    let region = simulator.region_of_key(caller, Operation::Decapsulate, &input.made.key_id);
     let key = region
         .lock()
         .fixed_key(Operation::Decapsulate, caller, &input.made.key_id)?;

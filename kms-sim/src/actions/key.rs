@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::api::shapes::{grant_tokens, key_id};
 use crate::api::{Input, KmsError, Members, PageRequest, Timestamp};
-use crate::arn::key_arn;
+use crate::arn::in_region;
 use crate::custom_key_store::CustomKeyStore;
 use crate::key::{AdminState, Key, Origin};
 use crate::key_material::KeyMaterialId;
@@ -93,9 +93,9 @@ struct MultiRegionKey {
 }
 
 impl MultiRegionConfiguration {
-    fn new(key: &Key, set: &MultiRegion, caller: &Caller, now: SystemTime) -> Self {
+    fn new(key: &Key, set: &MultiRegion, now: SystemTime) -> Self {
         let of = |region: String| MultiRegionKey {
-            arn: key_arn(&caller.in_region(&region), key.id()),
+            arn: in_region(key.arn(), &region),
             region,
         };
         Self {
@@ -111,7 +111,7 @@ impl MultiRegionConfiguration {
 
 impl KeyMetadata {
     /// What is told of a key, its state as it is seen.
-    pub(crate) fn new(key: &Key, region: &RegionState, caller: &Caller, now: SystemTime) -> Self {
+    pub(crate) fn new(key: &Key, region: &RegionState, now: SystemTime) -> Self {
         let stores = &region.stores;
         let (state, kind) = (key.seen_state(stores, &region.past), key.kind());
         let store = key.origin().store().and_then(|id| stores.find(id.as_str()));
@@ -131,7 +131,7 @@ impl KeyMetadata {
         let complete = key.imported().filter(|imported| imported.is_complete());
         let valid_to = complete.and_then(|imported| imported.next_expiry(true));
         Self {
-            account: caller.account.clone(),
+            account: region.home().account.clone(),
             key_id: Arc::clone(key.id()),
             arn: Arc::clone(key.arn()),
             creation_date: Timestamp(key.created()),
@@ -167,7 +167,7 @@ impl KeyMetadata {
             multi_region_configuration: key
                 .multi_region
                 .as_ref()
-                .map(|set| MultiRegionConfiguration::new(key, set, caller, now)),
+                .map(|set| MultiRegionConfiguration::new(key, set, now)),
             pending_deletion_window_in_days: match key.admin_state {
                 AdminState::PendingReplicaDeletion(window) => Some(window),
                 AdminState::Enabled | AdminState::Disabled | AdminState::PendingDeletion(_) => None,
@@ -219,11 +219,11 @@ pub(crate) async fn describe(
     caller: &Caller,
     input: DescribeKey,
 ) -> Result<KeyMetadataOutput, KmsError> {
-    let region = simulator.region(caller);
+    let region = simulator.region_of_key(caller, Operation::DescribeKey, &input.key_id);
     let state = region.lock();
     let key = state.key(Operation::DescribeKey, caller, &input.key_id)?;
     Ok(KeyMetadataOutput {
-        key_metadata: KeyMetadata::new(key, &state, caller, region.now()),
+        key_metadata: KeyMetadata::new(key, &state, region.now()),
     })
 }
 

@@ -47,7 +47,7 @@ impl GenerateMac {
         caller: &Caller,
         operation: Operation,
     ) -> Result<UsableFixedKey, KmsError> {
-        let region = simulator.region(caller);
+        let region = simulator.region_of_key(caller, operation, &self.key_id);
         let key = region.lock().fixed_key(operation, caller, &self.key_id)?;
         let (kind, algorithm) = (key.kind(), self.algorithm);
         check_algorithm(kind, kind.mac_algorithms(), algorithm, algorithm.name())?;

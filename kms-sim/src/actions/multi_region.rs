@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::key::KeyMetadata;
-use super::policy::default_policy;
-use crate::api::shapes::{check_policy, key_id, merge_tags, policy, tags};
+use crate::access::{KeyPolicy, authorize_replica};
+use crate::api::shapes::{key_id, merge_tags, policy, tags};
 use crate::api::{Input, KmsError, Members};
 use crate::arn::key_arn;
 use crate::credentials::partition;
@@ -24,11 +24,12 @@ pub(crate) struct ReplicateKey {
     policy: Option<String>,
     description: String,
     tags: Vec<(String, String)>,
+    bypass_policy_lockout_safety_check: bool,
 }
 
 impl Input for ReplicateKey {
     fn read(m: &mut Members<'_>) -> Self {
-        let input = Self {
+        Self {
             key_id: key_id(m, "KeyId"),
             region: region(m, "ReplicaRegion"),
             policy: policy(m),
@@ -38,9 +39,10 @@ impl Input for ReplicateKey {
                 .optional()
                 .unwrap_or_default(),
             tags: tags(m).unwrap_or_default(),
-        };
-        m.boolean("BypassPolicyLockoutSafetyCheck");
-        input
+            bypass_policy_lockout_safety_check: m
+                .boolean("BypassPolicyLockoutSafetyCheck")
+                .unwrap_or(false),
+        }
     }
 }
 
@@ -67,8 +69,11 @@ pub(crate) async fn replicate(
     input: ReplicateKey,
 ) -> Result<ReplicateKeyOutput, KmsError> {
     let tags = merge_tags(&BTreeMap::default(), input.tags)?;
-    if let Some(policy) = &input.policy {
-        check_policy(policy)?;
+    let policy = input.policy.map(KeyPolicy::parse).transpose()?;
+    if let Some(policy) = &policy
+        && !input.bypass_policy_lockout_safety_check
+    {
+        policy.check_lockout(caller)?;
     }
     same_partition(caller, &input.region)?;
     let there = caller.in_region(&input.region);
@@ -76,6 +81,7 @@ pub(crate) async fn replicate(
     let now = here.now();
     let (state, replica_state) = Region::lock_both((caller, &here), (&there, &there_region));
     let key = state.key(Operation::ReplicateKey, caller, &input.key_id)?;
+    authorize_replica(&there)?;
     check_primary(key)?;
     // The key itself is in its own Region.
     let Some(mut replica_state) = replica_state.filter(|state| state.keys.get(key.id()).is_none())
@@ -99,15 +105,15 @@ pub(crate) async fn replicate(
     let arn = key_arn(&there, key.id());
     let mut replica = Key::of_kind(key.kind(), key.id(), &arn, now, origin);
     replica.description = input.description;
-    replica.policy = input.policy.unwrap_or_else(|| default_policy(&there));
+    replica.policy = policy.unwrap_or_default();
     replica.tags = tags;
     replica.busy = simulator.busy_until(now).map(Busy::Creating);
     // The place in the set is taken only if there is room for the key.
     simulator.quotas().admit_key(replica_state.keys.count())?;
     replica.multi_region = Some(set.replica(&input.region));
     let output = ReplicateKeyOutput {
-        replica_key_metadata: KeyMetadata::new(&replica, &replica_state, &there, now),
-        replica_policy: replica.policy.clone(),
+        replica_key_metadata: KeyMetadata::new(&replica, &replica_state, now),
+        replica_policy: replica.policy.text(replica.arn()).into_owned(),
         replica_tags: replica
             .tags
             .iter()

@@ -1,10 +1,10 @@
-//! GetKeyPolicy, PutKeyPolicy, ListKeyPolicies: key policies are kept and returned, not evaluated.
+//! GetKeyPolicy, PutKeyPolicy, ListKeyPolicies.
 
 use serde::Serialize;
 
-use crate::api::shapes::{check_policy, key_id, policy};
+use crate::access::KeyPolicy;
+use crate::api::shapes::{key_id, policy};
 use crate::api::{Input, KmsError, Members, PageRequest};
-use crate::credentials::partition;
 use crate::operation::Operation;
 use crate::simulator::{Caller, Simulator};
 
@@ -43,7 +43,7 @@ pub(crate) async fn get(
     let key = state.key(Operation::GetKeyPolicy, caller, &input.key_id)?;
     check_name(input.policy_name.as_deref())?;
     Ok(GetKeyPolicyOutput {
-        policy: key.policy.clone(),
+        policy: key.policy.text(key.arn()).into_owned(),
         policy_name: DEFAULT,
     })
 }
@@ -54,6 +54,7 @@ pub(crate) struct PutKeyPolicy {
     key_id: String,
     policy_name: Option<String>,
     policy: String,
+    bypass: bool,
 }
 
 impl Input for PutKeyPolicy {
@@ -62,11 +63,12 @@ impl Input for PutKeyPolicy {
         let policy_name = policy_name(m);
         let policy = policy(m);
         let policy = m.require("Policy", policy).unwrap_or_default();
-        m.boolean("BypassPolicyLockoutSafetyCheck");
+        let bypass = m.boolean("BypassPolicyLockoutSafetyCheck").unwrap_or(false);
         Self {
             key_id,
             policy_name,
             policy,
+            bypass,
         }
     }
 }
@@ -81,8 +83,11 @@ pub(crate) async fn put(
     let mut state = region.lock();
     let key = state.key_mut(Operation::PutKeyPolicy, caller, &input.key_id)?;
     check_name(input.policy_name.as_deref())?;
-    check_policy(&input.policy)?;
-    key.policy = input.policy;
+    let policy = KeyPolicy::parse(input.policy)?;
+    if !input.bypass {
+        policy.check_lockout(caller)?;
+    }
+    key.policy = policy;
     Ok(())
 }
 
@@ -127,27 +132,6 @@ pub(crate) async fn list(
         policy_names: page.items,
         next_marker: page.next_marker,
     })
-}
-
-/// The policy of a key that was created without one.
-pub(crate) fn default_policy(caller: &Caller) -> String {
-    format!(
-        r#"{{
-  "Version" : "2012-10-17",
-  "Id" : "key-default-1",
-  "Statement" : [ {{
-    "Sid" : "Enable IAM User Permissions",
-    "Effect" : "Allow",
-    "Principal" : {{
-      "AWS" : "arn:{}:iam::{}:root"
-    }},
-    "Action" : "kms:*",
-    "Resource" : "*"
-  }} ]
-}}"#,
-        partition(&caller.region),
-        caller.account
-    )
 }
 
 fn policy_name(members: &mut Members<'_>) -> Option<String> {

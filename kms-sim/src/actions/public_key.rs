@@ -53,7 +53,7 @@ pub(crate) async fn get(
     caller: &Caller,
     input: GetPublicKey,
 ) -> Result<GetPublicKeyOutput, KmsError> {
-    let region = simulator.region(caller);
+    let region = simulator.region_of_key(caller, Operation::GetPublicKey, &input.key_id);
     let key = region
         .lock()
         .fixed_key(Operation::GetPublicKey, caller, &input.key_id)?;

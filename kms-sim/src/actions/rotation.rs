@@ -81,7 +81,8 @@ pub(crate) async fn status(
     caller: &Caller,
     input: KeyIdInput,
 ) -> Result<GetKeyRotationStatusOutput, KmsError> {
-    let region = simulator.region(caller);
+    let operation = Operation::GetKeyRotationStatus;
+    let region = simulator.region_of_key(caller, operation, &input.key_id);
     let state = region.lock();
     let key = state.key(Operation::GetKeyRotationStatus, caller, &input.key_id)?;
     let pending_deletion = !matches!(key.admin_state, AdminState::Enabled | AdminState::Disabled);

@@ -31,7 +31,7 @@ pub(crate) fn is_alias_text(name: &str) -> bool {
     name.bytes().all(allowed)
 }
 
-/// `GrantTokenList`: accepted, and of no consequence, since nothing is denied that a grant could allow.
+/// `GrantTokenList`: checked, and of no consequence, since grants are effective at once.
 pub(crate) fn grant_tokens(members: &mut Members<'_>) {
     members.text_list("GrantTokens", 0, 10, |token| {
         token.length(1, 8192).required()
@@ -88,30 +88,4 @@ pub(crate) fn merge_tags(
     Ok(merged)
 }
 
-/// Checks a key policy: a JSON object of at most 32 KiB.
-///
-/// # Errors
-/// MalformedPolicyDocumentException, LimitExceededException.
-pub(crate) fn check_policy(policy: &str) -> Result<(), KmsError> {
-    if policy.len() > MAX_POLICY_LEN {
-        return Err(KmsError::new(
-            "LimitExceededException",
-            format!(
-                "The key policy has {} bytes; at most {MAX_POLICY_LEN} are allowed.",
-                policy.len()
-            ),
-        ));
-    }
-    let problem = match serde_json::from_str::<serde_json::Value>(policy) {
-        Ok(serde_json::Value::Object(document)) if document.contains_key("Statement") => {
-            return Ok(());
-        }
-        Ok(serde_json::Value::Object(_)) => "The policy has no Statement.".to_owned(),
-        Ok(_) => "The policy is not a JSON object.".to_owned(),
-        Err(error) => format!("The policy is not valid JSON: {error}."),
-    };
-    Err(KmsError::new("MalformedPolicyDocumentException", problem))
-}
-
 const MAX_TAGS: usize = 50;
-const MAX_POLICY_LEN: usize = 32_768;

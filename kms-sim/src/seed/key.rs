@@ -12,10 +12,9 @@ use zeroize::Zeroizing;
 use super::document::Section;
 use super::store::{STORE_ID, SeedStore, SeedStores};
 use super::{Once, Reader};
+use crate::access::KeyPolicy;
 use crate::actions::alias::is_alias_name;
-use crate::actions::policy::default_policy;
 use crate::alias::Alias;
-use crate::api::shapes::check_policy;
 use crate::arn::{is_uuid, key_arn};
 use crate::cloudhsm::ClusterKeyImage;
 use crate::custom_key_store::CustomKeyStoreId;
@@ -57,7 +56,7 @@ impl Reader<'_> {
             if names.len() > MAX_ALIASES {
                 section.problem("aliases", names.len().to_string(), "at most 50");
             }
-            let terms = self.terms(&section, &home);
+            let terms = self.terms(&section);
             let rotates = matches!(origin, Some(SeedOrigin::Kms(_)) | None);
             if terms.rotation_period.is_some() && !rotates {
                 let expected = "none: KMS rotates neither keys of custom key stores nor asymmetric or HMAC keys";
@@ -75,7 +74,7 @@ impl Reader<'_> {
     }
 
     /// What a key has wherever its material is.
-    fn terms(&self, section: &Section, home: &Home) -> Terms {
+    fn terms(&self, section: &Section) -> Terms {
         let short = |text: &str| (text.chars().count() <= 8_192).then(|| text.to_owned());
         let description = section.text("description", short, "at most 8,192 characters");
         let policy = self.policy(section);
@@ -94,7 +93,7 @@ impl Reader<'_> {
         };
         Terms {
             description: description.unwrap_or_default(),
-            policy: policy.unwrap_or_else(|| default_policy(&caller(home))),
+            policy: policy.unwrap_or_default(),
             tags: tags.into_iter().collect(),
             admin_state: match (in_days("pending-deletion-days", 7, 30), enabled) {
                 (Some(window), _) => AdminState::PendingDeletion(self.now + days(window)),
@@ -205,7 +204,7 @@ impl Reader<'_> {
         KeyMaterial::generate().ok()
     }
 
-    fn policy(&self, section: &Section) -> Option<String> {
+    fn policy(&self, section: &Section) -> Option<KeyPolicy> {
         let (name, policy) = match section.has("policy-file") {
             true => {
                 let expected = "a file with a key policy in JSON";
@@ -217,8 +216,8 @@ impl Reader<'_> {
                 ("policy", policy)
             }
         };
-        match check_policy(&policy) {
-            Ok(()) => Some(policy),
+        match KeyPolicy::parse(policy) {
+            Ok(policy) => Some(policy),
             Err(error) => {
                 let expected = "a key policy in JSON";
                 section.problem(name, error.message().unwrap_or_default(), expected);
@@ -249,15 +248,13 @@ impl Reader<'_> {
             );
             section.finish();
             let caller = caller(&home);
-            let policy = default_policy(&caller);
             for number in 0..count.unwrap_or_default() {
                 let Ok(material) = KeyMaterial::generate() else {
                     return;
                 };
                 let id = bulk_id(&home, prefix.as_deref().unwrap_or_default(), number);
                 let origin = Origin::AwsKms(RotatingMaterial::new(material));
-                let mut key = Key::new(&id, &key_arn(&caller, &id), self.now, origin);
-                key.policy.clone_from(&policy);
+                let key = Key::new(&id, &key_arn(&caller, &id), self.now, origin);
                 if let Some(prefix) = &prefix {
                     records.push(self.alias(&home, &format!("{prefix}{number}"), key.id()));
                 }
@@ -270,7 +267,7 @@ impl Reader<'_> {
 /// What a key has beside its material.
 struct Terms {
     description: String,
-    policy: String,
+    policy: KeyPolicy,
     tags: BTreeMap<String, String>,
     admin_state: AdminState,
     rotation_period: Option<u16>,

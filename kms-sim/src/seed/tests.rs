@@ -271,7 +271,7 @@ fn secrets_and_policies_come_from_files_too() {
         "secret.txt",
         "exampleSecretexampleSecretexampleSecret+/==\n",
     );
-    write("policy.json", r#"{"Statement": []}"#);
+    write("policy.json", POLICY);
     let seed = load(
         folder.path(),
         r#"
@@ -289,10 +289,9 @@ fn secrets_and_policies_come_from_files_too() {
     );
     let client = planted(seed.unwrap());
     let input = json!({"KeyId": "1234abcd-12ab-34cd-56ef-1234567890ab"});
-    assert_eq!(
-        client.ok("GetKeyPolicy", input)["Policy"],
-        r#"{"Statement": []}"#
-    );
+    assert_eq!(client.ok("GetKeyPolicy", input)["Policy"], POLICY);
 }
 
 const SIGNER_PUBLIC_KEY: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEa9EwvBEdmZBHCvJHA/3bdGJHTdc2MXe/sZnP8oNCGwmbNT57ChuF5BIOYyt6iR/ZjjSxsmRZ5YX+7oDUUAHrBg==";
+const POLICY: &str =
+    r#"{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "kms:*", "Resource": "*"}]}"#;

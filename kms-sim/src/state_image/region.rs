@@ -9,6 +9,7 @@ use xks_api::ids::ExternalKeyId;
 
 use super::imported::ImportedImage;
 use super::{Defect, FixedSecret, Material, instant};
+use crate::access::KeyPolicy;
 use crate::alias::Alias;
 use crate::custom_key_store::CustomKeyStoreId;
 use crate::grant::{Grant, GrantTerms};
@@ -104,7 +105,7 @@ impl KeyImage {
                 }
             },
             description: key.description.clone(),
-            policy: key.policy.clone(),
+            policy: key.policy.text(key.arn()).into_owned(),
             tags: key.tags.clone(),
             last_usage: key.last_usage.get(),
             primary_region: key.multi_region.as_ref().map(MultiRegion::primary_region),
@@ -126,7 +127,7 @@ impl KeyImage {
             }
         };
         key.description = self.description;
-        key.policy = self.policy;
+        key.policy = KeyPolicy::restore(self.policy, &self.arn);
         key.tags = self.tags;
         key.last_usage = LastUsage::restored(self.last_usage);
         if let Some(primary) = &self.primary_region {

@@ -54,7 +54,7 @@ pub(crate) async fn create(
     caller: &Caller,
     input: CreateGrant,
 ) -> Result<CreateGrantOutput, KmsError> {
-    let region = simulator.region(caller);
+    let region = simulator.region_of_key(caller, Operation::CreateGrant, &input.key_id);
     let mut state = region.lock();
     let key = state.key(Operation::CreateGrant, caller, &input.key_id)?;
     let terms = input.terms.check(key.kind())?;
@@ -155,7 +155,7 @@ pub(crate) async fn list(
     input: ListGrants,
 ) -> Result<ListGrantsOutput, KmsError> {
     let grantee = input.grantee.at_most_one()?;
-    let region = simulator.region(caller);
+    let region = simulator.region_of_key(caller, Operation::ListGrants, &input.key_id);
     let state = region.lock();
     let key = state.key(Operation::ListGrants, caller, &input.key_id)?;
     let one = input.grant_id.as_deref();
@@ -281,7 +281,7 @@ pub(crate) async fn revoke(
     caller: &Caller,
     input: RevokeGrant,
 ) -> Result<(), KmsError> {
-    let region = simulator.region(caller);
+    let region = simulator.region_of_key(caller, Operation::RevokeGrant, &input.key_id);
     let mut state = region.lock();
     let key = state.key(Operation::RevokeGrant, caller, &input.key_id)?;
     let key = Arc::clone(key.id());

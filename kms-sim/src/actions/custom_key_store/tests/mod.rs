@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use crate::stub_proxy::{ACCESS_KEY_ID, Answer, HOST, SECRET_ACCESS_KEY, StubProxy, URI_PATH};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use crate::config::{Config, Resolve};
 use crate::dispatch::dispatch;
@@ -136,7 +137,14 @@ async fn call(
     );
     let operation = Operation::from_name(operation).unwrap();
     let body = serde_json::to_vec(&input).unwrap();
-    match dispatch(simulator, &caller, operation, &body).await {
+    match dispatch(
+        simulator,
+        &caller,
+        operation,
+        &Arc::new(Zeroizing::new(body)),
+    )
+    .await
+    {
         Ok(body) if body.is_empty() => Ok(Value::Null),
         Ok(body) => Ok(serde_json::from_slice(&body).unwrap()),
         Err(error) => Err((
