@@ -30,6 +30,8 @@ pub(crate) struct Caller {
     pub(crate) identity: Arc<Identity>,
     /// What the principal may by itself.
     pub(crate) authority: Authority,
+    /// With which the request was signed; empty if it was not.
+    pub(crate) access_key_id: String,
     /// `aws:userid`
     pub(crate) user_id: String,
     /// Where the request comes from.
@@ -52,7 +54,6 @@ pub(crate) struct Caller {
 pub(crate) enum Authority {
     /// Everything in its account, whatever policies say that allow; nobody told the simulator who may what.
     Everything,
-    #[cfg_attr(not(test), expect(dead_code, reason = "for the file with accounts"))]
     /// What its identity-based policies say. The root user has none, and needs none.
     Policies(Arc<[Document]>),
 }
@@ -101,6 +102,7 @@ impl Caller {
         Self {
             user_id: identity.derived_user_id(),
             identity: Arc::new(identity),
+            access_key_id: String::new(),
             authority: Authority::Everything,
             origin: RequestOrigin::default(),
             time: SystemTime::now(),

@@ -8,7 +8,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
-use kms_sim::{ClientLimits, Config, Listeners, Resolve, Seed, Server, WebOrigin};
+use kms_sim::{
+    Accounts, ClientLimits, Config, Listeners, Resolve, Seed, Server, WebOrigin,
+};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -94,6 +96,12 @@ struct ServeArgs {
     /// server. May be repeated; without it no page may.
     #[arg(long, value_name = "ORIGIN")]
     allow_origin: Vec<WebOrigin>,
+
+    /// Who can call and what each may do: access keys, principals and their identity-based policies, which
+    /// kms-sim/docs/accounts.md explains. With it signatures are verified, and nothing is allowed that no policy or
+    /// grant allows; without it every caller is allowed what no key policy denies.
+    #[arg(long, value_name = "FILE", conflicts_with = "allow_anonymous")]
+    accounts: Option<PathBuf>,
 
     /// The simulator's own certificate chain, in PEM: HTTPS instead of HTTP.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
@@ -229,6 +237,11 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
         region: arguments.region,
         allow_anonymous: arguments.allow_anonymous,
         allow_origins: arguments.allow_origin,
+        accounts: arguments
+            .accounts
+            .as_deref()
+            .map(Accounts::load)
+            .transpose()?,
         transition: Duration::from_millis(arguments.transition_ms),
         resolve: arguments.resolve,
         trust_ca: trust::authorities(&arguments.trust_ca)?,
@@ -329,6 +342,9 @@ Examples:
 
   Serve the KMS API, with the proxy of xks.test on port 8443 of this machine:
     kms-sim serve --resolve xks.test=127.0.0.1:8443 --trust-ca ca.pem
+
+  Say who may do what, and verify signatures:
+    kms-sim serve --accounts kms-sim/docs/accounts.example.toml
 
   Use it from the AWS CLI:
     export AWS_ENDPOINT_URL_KMS=http://127.0.0.1:4599 AWS_DEFAULT_REGION=us-east-1

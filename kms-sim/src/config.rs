@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::accounts::Accounts;
 use crate::clock::Clock;
 use crate::cloudhsm::CloudHsm;
 use crate::cors::WebOrigin;
@@ -23,6 +24,8 @@ pub struct Config {
     pub allow_anonymous: bool,
     /// The web pages that may call the API from a browser.
     pub allow_origins: Vec<WebOrigin>,
+    /// Who can call, and what each may do; without it everyone can, and may do everything.
+    pub accounts: Option<Accounts>,
     /// How long CONNECTING and DISCONNECTING last at least.
     pub transition: Duration,
     /// Where a proxy's host is found: KMS itself always dials port 443 of the host.
@@ -63,6 +66,7 @@ impl Default for Config {
             region: "us-east-1".to_owned(),
             allow_anonymous: false,
             allow_origins: Vec::new(),
+            accounts: None,
             transition: Duration::from_millis(200),
             resolve: Vec::new(),
             trust_ca: Vec::new(),

@@ -1,18 +1,96 @@
-//! Who calls, read from the `Authorization` header: any credentials are accepted, none are verified.
+//! Who calls. Without `--accounts` this is read from the `Authorization` header: any credentials are accepted, none are
+//! verified.
 //!
 //! The access key id names the account if it is 12 digits; the credential scope names the Region.
 
+use std::sync::Arc;
+
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::uri::Authority;
+use time::OffsetDateTime;
+
+use crate::accounts::{Accounts, Claim, SignedHead};
 use crate::api::KmsError;
 use crate::config::Config;
+use crate::http::PeerAddress;
 use crate::query_string::first;
-use crate::simulator::Caller;
+use crate::simulator::{Caller, Simulator};
 
-/// The caller of a request with this `Authorization` header, or with what [`presigned`] made of its query string.
+/// Who calls: verified if there are accounts, else whoever the request says.
+///
+/// # Errors
+/// MissingAuthenticationTokenException, IncompleteSignatureException; with accounts also UnrecognizedClientException and
+/// InvalidSignatureException.
+pub(crate) fn caller(
+    simulator: &Simulator,
+    head: &Parts,
+    body: &[u8],
+    service: &str,
+    request_id: &str,
+) -> Result<Caller, KmsError> {
+    let config = simulator.config();
+    let mut caller = match &config.accounts {
+        Some(accounts) => verified(accounts, head, body, service, request_id)?,
+        None => {
+            let presigned = head.uri.query().and_then(presigned);
+            let authorization = head.headers.get(AUTHORIZATION);
+            let authorization = authorization.and_then(|value| value.to_str().ok());
+            let authorization = authorization.or(presigned.as_deref());
+            unverified(authorization, config, request_id.to_owned())?
+        }
+    };
+    caller.time = simulator.clock().now();
+    caller.origin.is_secure = config.tls.is_some();
+    if caller.origin.address.is_none() {
+        let peer = head.extensions.get::<PeerAddress>();
+        caller.origin.address = peer.map(|PeerAddress(peer)| peer.ip().to_canonical().to_string());
+    }
+    Ok(caller)
+}
+
+/// Who signed a request.
+fn verified(
+    accounts: &Accounts,
+    head: &Parts,
+    body: &[u8],
+    service: &str,
+    request_id: &str,
+) -> Result<Caller, KmsError> {
+    let head = SignedHead {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query(),
+        authority: head.uri.authority().map(Authority::as_str),
+        headers: &head.headers,
+    };
+    let claim = Claim::read(&head)?;
+    let scope = claim.scope()?;
+    let principal = accounts.find(scope.access_key_id, claim.session_token())?;
+    // Clients go by real time, whatever time the simulator has.
+    let now = OffsetDateTime::now_utc();
+    claim.verify(&head, body, principal, service, now)?;
+    let identity = &principal.identity;
+    let mut caller = Caller::new(
+        identity.account.clone(),
+        scope.region.to_owned(),
+        identity.arn.clone(),
+        request_id.to_owned(),
+    );
+    caller.identity = Arc::clone(identity);
+    caller.authority = principal.authority();
+    caller.access_key_id = scope.access_key_id.to_owned();
+    caller.user_id.clone_from(&principal.user_id);
+    caller.origin = principal.origin.clone();
+    Ok(caller)
+}
+
+/// Who a request with this `Authorization` header says that it is from, or one with what [`presigned`] made of its query string.
 ///
 /// # Errors
 /// MissingAuthenticationTokenException without it, unless anonymous callers are allowed; IncompleteSignatureException
 /// for a Signature Version 4 whose Credential cannot be read.
-pub(crate) fn caller(
+fn unverified(
     authorization: Option<&str>,
     config: &Config,
     request_id: String,
@@ -46,12 +124,14 @@ pub(crate) fn caller(
     };
     let region = credential.region.unwrap_or(&config.region);
     let partition = partition(region);
-    Ok(Caller::new(
+    let mut caller = Caller::new(
         account.to_owned(),
         region.to_owned(),
         format!("arn:{partition}:iam::{account}:{principal}"),
         request_id,
-    ))
+    );
+    caller.access_key_id = access_key_id.to_owned();
+    Ok(caller)
 }
 
 /// The `Authorization` header that says the same as the query string of a presigned request.
@@ -157,15 +237,15 @@ mod tests {
     }
 
     fn read(authorization: &str) -> Result<(String, String, String), KmsError> {
-        let caller = caller(Some(authorization), &config(false), String::new())?;
+        let caller = unverified(Some(authorization), &config(false), String::new())?;
         Ok((caller.account, caller.region, caller.principal_arn))
     }
 
     #[test]
     fn a_request_without_a_signature_has_a_caller_only_where_that_is_allowed() {
-        let error = caller(None, &config(false), String::new()).unwrap_err();
+        let error = unverified(None, &config(false), String::new()).unwrap_err();
         assert_eq!(error.name(), "MissingAuthenticationTokenException");
-        let caller = caller(None, &config(true), String::new()).unwrap();
+        let caller = unverified(None, &config(true), String::new()).unwrap();
         assert_eq!(
             (&*caller.account, &*caller.region, &*caller.principal_arn),
             (

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, EXPIRES, HeaderMap, HeaderName, ORIGIN, PRAGMA,
 };
+use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
@@ -17,6 +18,7 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::api::KmsError;
+use crate::caller::RequestBody;
 use crate::control::same_origin;
 use crate::cors::Cors;
 use crate::credentials;
@@ -104,17 +106,24 @@ async fn reset(simulator: &Simulator, request: &Request<Incoming>) -> Response<F
 async fn operation(simulator: &Simulator, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let start = Instant::now();
     let request_id = Uuid::new_v4().to_string();
-    let operation = operation_of(&request);
-    let caller = caller(simulator, &request, &request_id);
-    let origin = origin(simulator, &request);
-    let (caller, outcome) = match caller {
-        Err(error) => (None, Err(error)),
-        Ok(caller) => {
-            let outcome = match operation {
-                Ok(operation) => run(simulator, &caller, operation, request.into_body()).await,
-                Err(ref error) => Err(error.clone()),
-            };
-            (Some(caller), outcome)
+    let (head, body) = request.into_parts();
+    let operation = operation_of(&head.headers);
+    let origin = origin(simulator, &head);
+    let read = read_in_time(simulator, body).await;
+    let (caller, outcome) = match (read, &operation) {
+        (Err(error), _) => (None, Err(error)),
+        (Ok(body), operation) => {
+            match (
+                credentials::caller(simulator, &head, &body, KMS, &request_id),
+                operation,
+            ) {
+                (Err(error), _) => (None, Err(error)),
+                (Ok(caller), Err(error)) => (Some(caller), Err(error.clone())),
+                (Ok(caller), Ok(operation)) => {
+                    let outcome = run(simulator, &caller, *operation, Arc::new(body)).await;
+                    (Some(caller), outcome)
+                }
+            }
         }
     };
     log(
@@ -145,19 +154,21 @@ async fn operation(simulator: &Simulator, request: Request<Incoming>) -> Respons
 async fn query(simulator: &Simulator, request: Request<Incoming>) -> Response<Full<Bytes>> {
     let start = Instant::now();
     let request_id = Uuid::new_v4().to_string();
-    let caller = caller(simulator, &request, &request_id);
-    let parameters = match *request.method() {
-        Method::GET => Ok(request.uri().query().unwrap_or_default().to_owned()),
-        _ => read_in_time(simulator, request.into_body())
-            .await
-            .map(|body| String::from_utf8_lossy(&body).into_owned()),
-    };
-    let (caller, outcome) = match (caller, parameters) {
-        (Ok(caller), Ok(parameters)) => {
+    let (head, body) = request.into_parts();
+    let read = read_in_time(simulator, body).await;
+    let (caller, outcome) = match read.and_then(|body| {
+        let caller = credentials::caller(simulator, &head, &body, STS, &request_id)?;
+        Ok((caller, body))
+    }) {
+        Err(error) => (None, Err(error.into())),
+        Ok((caller, body)) => {
+            let parameters = match head.method {
+                Method::GET => head.uri.query().unwrap_or_default().into(),
+                _ => String::from_utf8_lossy(&body),
+            };
             let outcome = sts::answer(&parameters, &caller);
             (Some(caller), outcome)
         }
-        (Err(error), _) | (_, Err(error)) => (None, Err(error.into())),
     };
     log(
         Some(sts::GET_CALLER_IDENTITY).filter(|_| outcome.is_ok()),
@@ -177,36 +188,24 @@ async fn query(simulator: &Simulator, request: Request<Incoming>) -> Response<Fu
 }
 
 /// Where a request comes from, for its event.
-fn origin(simulator: &Simulator, request: &Request<Incoming>) -> Origin {
-    let presigned = request.uri().query().and_then(credentials::presigned);
-    let authorization = header(request, &AUTHORIZATION).or(presigned.as_deref());
-    let peer = request.extensions().get::<PeerAddress>();
+fn origin(simulator: &Simulator, head: &Parts) -> Origin {
+    let presigned = head.uri.query().and_then(credentials::presigned);
+    let authorization = header(&head.headers, &AUTHORIZATION).or(presigned.as_deref());
+    let peer = head.extensions.get::<PeerAddress>();
     Origin::new(
-        request.headers(),
+        &head.headers,
         peer.map(|PeerAddress(address)| *address),
         authorization.and_then(credentials::access_key_id),
         simulator.clock().now(),
     )
 }
 
-/// Who calls, by the `Authorization` header or the query string.
-fn caller(
-    simulator: &Simulator,
-    request: &Request<Incoming>,
-    request_id: &str,
-) -> Result<Caller, KmsError> {
-    let presigned = request.uri().query().and_then(credentials::presigned);
-    let authorization = header(request, &AUTHORIZATION).or(presigned.as_deref());
-    credentials::caller(authorization, simulator.config(), request_id.to_owned())
-}
-
 async fn run(
     simulator: &Simulator,
     caller: &Caller,
     operation: Operation,
-    body: Incoming,
+    body: RequestBody,
 ) -> Result<Body, KmsError> {
-    let body = Arc::new(read_in_time(simulator, body).await?);
     caller
         .subjects()
         .requested(request_parameters(operation, &body));
@@ -229,8 +228,8 @@ fn not_saved() -> KmsError {
 }
 
 /// What `X-Amz-Target` names.
-fn operation_of(request: &Request<Incoming>) -> Result<Operation, KmsError> {
-    let target = header(request, &TARGET).ok_or_else(|| {
+fn operation_of(headers: &HeaderMap) -> Result<Operation, KmsError> {
+    let target = header(headers, &TARGET).ok_or_else(|| {
         KmsError::new(
             "UnknownOperationException",
             "The request has no X-Amz-Target header; expected TrentService.<operation>.",
@@ -300,8 +299,8 @@ async fn read(mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, KmsError> {
     Ok(bytes)
 }
 
-fn header<'a>(request: &'a Request<Incoming>, name: &HeaderName) -> Option<&'a str> {
-    request.headers().get(name)?.to_str().ok()
+fn header<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }
 
 fn error_response(status: StatusCode, error: &KmsError) -> Response<Full<Bytes>> {
@@ -366,6 +365,9 @@ fn log(
     );
 }
 
+/// The names of the services in signatures.
+const KMS: &str = "kms";
+const STS: &str = "sts";
 const AMZ_JSON: &str = "application/x-amz-json-1.1";
 const NOBODY_KEEPS: &str = "no-cache, no-store, must-revalidate, private";
 const TARGET: HeaderName = HeaderName::from_static("x-amz-target");

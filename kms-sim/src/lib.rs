@@ -1,6 +1,7 @@
 //! A simulator of the AWS KMS API whose external key stores talk to a real XKS proxy.
 
 mod access;
+mod accounts;
 mod actions;
 mod alias;
 pub mod api;
@@ -77,6 +78,7 @@ mod sts;
 pub mod stub_proxy;
 #[cfg(test)]
 mod test_client;
+mod toml_document;
 mod transitions;
 mod usable_fixed_key;
 mod usable_key;
@@ -91,13 +93,15 @@ mod xks_pool;
 mod xks_target;
 mod xks_tls;
 
+pub use accounts::Accounts;
 pub use clock::Clock;
 pub use config::{ClientLimits, Config, Resolve, ServerTls};
 pub use cors::{InvalidWebOrigin, WebOrigin};
 pub use credentials::is_region;
 pub use persistence::PersistenceError;
 pub use resolve::InvalidResolve;
-pub use seed::{InvalidSeed, NotConnected, Seed};
+pub use seed::{NotConnected, Seed};
 pub use server::{Listeners, Server, serve};
+pub use toml_document::InvalidFile;
 pub use visibility::Visibility;
 pub use xks_tls::ClientCertificate;

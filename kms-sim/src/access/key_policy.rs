@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::context;
+use crate::accounts::Accounts;
 use crate::api::KmsError;
 use crate::caller::{Authority, Caller};
 use crate::operation::Operation;
@@ -64,6 +65,15 @@ impl KeyPolicy {
         }
     }
 
+    /// Every principal that it names, beside the key's own account.
+    pub(super) fn principals(&self) -> impl Iterator<Item = &PrincipalRef> {
+        let document = match self {
+            Self::Default => None,
+            Self::Given(given) => Some(&given.document),
+        };
+        document.into_iter().flat_map(Document::principals)
+    }
+
     /// Whether it denies anything to anyone.
     pub(super) fn denies(&self) -> bool {
         match self {
@@ -89,13 +99,36 @@ impl KeyPolicy {
 }
 
 impl KeyPolicy {
+    /// Checks a policy that the caller gives a key: its principals exist, as far as that is known, and the caller can
+    /// change it again, unless it bypasses that check.
+    ///
+    /// # Errors
+    /// MalformedPolicyDocumentException
+    pub(crate) fn check(
+        &self,
+        caller: &Caller,
+        accounts: Option<&Accounts>,
+        bypass_lockout: bool,
+    ) -> Result<(), KmsError> {
+        let exists = |named| accounts.is_none_or(|accounts| accounts.may_exist(named));
+        if !self.principals().all(exists) {
+            return Err(malformed(
+                "Policy contains a statement with one or more invalid principals.",
+            ));
+        }
+        match bypass_lockout {
+            true => Ok(()),
+            false => self.check_lockout(caller),
+        }
+    }
+
     /// Checks that the caller, who gives its own key this policy, can change it again.
     ///
     /// Where nobody said who may what, everyone can whom the policy does not deny it.
     ///
     /// # Errors
     /// MalformedPolicyDocumentException
-    pub(crate) fn check_lockout(&self, caller: &Caller) -> Result<(), KmsError> {
+    fn check_lockout(&self, caller: &Caller) -> Result<(), KmsError> {
         let (context, everyone) = match caller.authority {
             Authority::Everything if !self.denies() => return Ok(()),
             Authority::Everything => (context::of_caller(caller), true),

@@ -109,10 +109,9 @@ pub(crate) async fn create(
     let place = place(&input)?;
     let tags = merge_tags(&Default::default(), input.tags)?;
     let policy = input.policy.map(KeyPolicy::parse).transpose()?;
-    if let Some(policy) = &policy
-        && !input.bypass_policy_lockout_safety_check
-    {
-        policy.check_lockout(caller)?;
+    if let Some(policy) = &policy {
+        let accounts = simulator.config().accounts.as_ref();
+        policy.check(caller, accounts, input.bypass_policy_lockout_safety_check)?;
     }
     let region = simulator.region(caller);
     let origin = match &place {

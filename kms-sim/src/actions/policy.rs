@@ -84,9 +84,8 @@ pub(crate) async fn put(
     let key = state.key_mut(Operation::PutKeyPolicy, caller, &input.key_id)?;
     check_name(input.policy_name.as_deref())?;
     let policy = KeyPolicy::parse(input.policy)?;
-    if !input.bypass {
-        policy.check_lockout(caller)?;
-    }
+    let accounts = simulator.config().accounts.as_ref();
+    policy.check(caller, accounts, input.bypass)?;
     key.policy = policy;
     Ok(())
 }

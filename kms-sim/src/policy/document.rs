@@ -100,6 +100,13 @@ impl Document {
             statements: statements.collect::<Result<_, _>>()?,
         })
     }
+
+    /// Every principal that a statement names.
+    pub(crate) fn principals(&self) -> impl Iterator<Item = &PrincipalRef> {
+        let statements = self.statements.iter();
+        let principals = statements.filter_map(|statement| statement.principals.as_ref());
+        principals.flat_map(Principals::named)
+    }
 }
 
 impl Statement {

@@ -77,6 +77,23 @@ impl Identity {
         })
     }
 
+    /// A session of the role of that ARN.
+    pub(crate) fn of_role(role_arn: &str, session: &str) -> Option<Self> {
+        let (partition, "iam", account, resource) = split(role_arn)? else {
+            return None;
+        };
+        let role = last(resource.strip_prefix("role/")?)?;
+        Some(Self {
+            arn: format!("arn:{partition}:sts::{account}:assumed-role/{role}/{session}"),
+            partition: partition.to_owned(),
+            account: account.to_owned(),
+            kind: IdentityKind::AssumedRole {
+                role_arn: role_arn.to_owned(),
+                session: session.to_owned(),
+            },
+        })
+    }
+
     /// The root user of an account.
     pub(crate) fn root(account: &str) -> Self {
         Self {
@@ -152,6 +169,12 @@ impl Principals {
                 PrincipalMatch::None => PrincipalMatch::Principal,
                 PrincipalMatch::Account | PrincipalMatch::Principal => PrincipalMatch::None,
             },
+        }
+    }
+
+    pub(super) fn named(&self) -> &[PrincipalRef] {
+        match self {
+            Self::These(named) | Self::AllBut(named) => named,
         }
     }
 }

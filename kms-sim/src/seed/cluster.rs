@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
-use super::document::Section;
 use super::{ACCOUNT, Once, REGION, Reader, account, region_name};
 use crate::actions::custom_key_store::patterns::{is_cluster_id, is_vpc_endpoint_service_name};
 use crate::cloudhsm::{
     CloudHsm, ClusterCertificate, ClusterId, ClusterImage, KeyStorePassword, MAX_HSMS, NewCluster,
 };
 use crate::state_image::Record;
+use crate::toml_document::Section;
 use crate::visibility::Visibility;
 use crate::vpc_endpoint_service::VpcEndpointService;
 

@@ -7,9 +7,9 @@ use rustls_pki_types::pem::PemObject as _;
 use zeroize::Zeroizing;
 
 use super::Reader;
-use super::document::Section;
 use crate::fixed_key::FixedKey;
 use crate::key_spec::{KeyKind, KeySpec, KeyUsage};
+use crate::toml_document::Section;
 
 impl Reader<'_> {
     /// `key-spec` and `key-usage`, which may be left out where there is one alone.

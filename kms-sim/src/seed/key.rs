@@ -9,7 +9,6 @@ use ring::digest;
 use xks_api::ids::ExternalKeyId;
 use zeroize::Zeroizing;
 
-use super::document::Section;
 use super::store::{STORE_ID, SeedStore, SeedStores};
 use super::{Once, Reader};
 use crate::access::KeyPolicy;
@@ -25,6 +24,7 @@ use crate::key_spec::KeyKind;
 use crate::rotation::{RotatingMaterial, days};
 use crate::simulator::Caller;
 use crate::state_image::{AliasImage, KeyImage, Record};
+use crate::toml_document::Section;
 use crate::visibility::Home;
 
 impl Reader<'_> {

@@ -5,20 +5,19 @@
 
 mod cluster;
 mod connect;
-mod document;
 mod fixed_key;
 mod key;
 mod store;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use crate::custom_key_store::CustomKeyStoreId;
 use crate::state_image::{Record, Restored, StateError};
+use crate::toml_document::{InvalidFile, Problem, Problems, Section};
 use crate::visibility::Home;
-use document::{Problem, Problems, Section};
 
 pub use connect::NotConnected;
 
@@ -35,11 +34,8 @@ impl Seed {
     ///
     /// # Errors
     /// Every problem of the file.
-    pub fn load(file: &Path, region: &str, connect_timeout: Duration) -> Result<Self, InvalidSeed> {
-        let invalid = |problems| InvalidSeed {
-            file: file.to_owned(),
-            problems,
-        };
+    pub fn load(file: &Path, region: &str, connect_timeout: Duration) -> Result<Self, InvalidFile> {
+        let invalid = |problems| InvalidFile::new(file, problems);
         let text =
             std::fs::read_to_string(file).map_err(|error| invalid(vec![error.to_string()]))?;
         let folder = file.parent().unwrap_or_else(|| Path::new("."));
@@ -70,30 +66,6 @@ impl fmt::Debug for Seed {
         f.debug_list().entries(connected).finish()
     }
 }
-
-/// Why a file is no seed.
-#[derive(Debug)]
-pub struct InvalidSeed {
-    file: PathBuf,
-    problems: Vec<String>,
-}
-
-impl fmt::Display for InvalidSeed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display();
-        match &*self.problems {
-            [problem] => write!(f, "{file}: {problem}"),
-            problems => {
-                write!(f, "{file} has {} problems:", problems.len())?;
-                problems
-                    .iter()
-                    .try_for_each(|problem| write!(f, "\n  {problem}"))
-            }
-        }
-    }
-}
-
-impl std::error::Error for InvalidSeed {}
 
 /// What the parts of a seed are read with.
 struct Reader<'r> {

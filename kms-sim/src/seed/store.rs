@@ -7,7 +7,6 @@ use xks_api::ids::{AccessKeyId, SecretAccessKey};
 use zeroize::Zeroizing;
 
 use super::cluster::{CLUSTER_ID, PASSWORD, SERVICE_NAME, SeedCluster, password};
-use super::document::Section;
 use super::{ACCOUNT, Once, Reader, account};
 use crate::actions::custom_key_store::patterns::{
     is_uri_endpoint, is_uri_path, is_vpc_endpoint_service_name,
@@ -18,6 +17,7 @@ use crate::custom_key_store::{
     XksProxy,
 };
 use crate::state_image::Record;
+use crate::toml_document::Section;
 use crate::visibility::Home;
 
 /// A store that keys can name.

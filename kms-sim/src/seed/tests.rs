@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{InvalidSeed, Seed};
+use super::Seed;
 use crate::test_client::TestClient;
+use crate::toml_document::InvalidFile;
 
-fn load(folder: &Path, text: &str) -> Result<Seed, InvalidSeed> {
+fn load(folder: &Path, text: &str) -> Result<Seed, InvalidFile> {
     let file = folder.join("seed.toml");
     std::fs::write(&file, text).unwrap();
     Seed::load(&file, "us-east-1", Duration::from_secs(5))

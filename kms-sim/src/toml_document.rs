@@ -2,13 +2,47 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use toml::{Table, Value};
 
+/// A file that cannot be used, with everything that is wrong with it.
+#[derive(Debug)]
+pub struct InvalidFile {
+    file: PathBuf,
+    problems: Vec<String>,
+}
+
+impl InvalidFile {
+    pub(crate) fn new(file: &Path, problems: Vec<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            problems,
+        }
+    }
+}
+
+impl fmt::Display for InvalidFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display();
+        match &*self.problems {
+            [problem] => write!(f, "{file}: {problem}"),
+            problems => {
+                write!(f, "{file} has {} problems:", problems.len())?;
+                problems
+                    .iter()
+                    .try_for_each(|problem| write!(f, "\n  {problem}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for InvalidFile {}
+
 /// What is wrong with one field.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     place: String,
     found: String,
     expected: String,
@@ -27,11 +61,11 @@ impl fmt::Display for Problem {
 
 /// Every problem of a document, in the order in which they were found.
 #[derive(Clone, Default)]
-pub(super) struct Problems(Rc<RefCell<Vec<Problem>>>);
+pub(crate) struct Problems(Rc<RefCell<Vec<Problem>>>);
 
 impl Problems {
     /// Notes one.
-    pub(super) fn add(&self, place: &str, found: impl Into<String>, expected: impl Into<String>) {
+    pub(crate) fn add(&self, place: &str, found: impl Into<String>, expected: impl Into<String>) {
         self.0.borrow_mut().push(Problem {
             place: place.to_owned(),
             found: found.into(),
@@ -39,13 +73,13 @@ impl Problems {
         });
     }
 
-    pub(super) fn take(&self) -> Vec<Problem> {
+    pub(crate) fn take(&self) -> Vec<Problem> {
         self.0.take()
     }
 }
 
 /// A table whose fields are being read.
-pub(super) struct Section {
+pub(crate) struct Section {
     /// How people find it: `keys[3]`; empty at the top.
     place: String,
     table: RefCell<Table>,
@@ -55,7 +89,7 @@ pub(super) struct Section {
 
 impl Section {
     /// The whole document.
-    pub(super) fn root(table: Table, problems: &Problems) -> Self {
+    pub(crate) fn root(table: Table, problems: &Problems) -> Self {
         Self::new(String::new(), table, problems)
     }
 
@@ -69,7 +103,7 @@ impl Section {
     }
 
     /// How people find a field.
-    pub(super) fn place(&self, name: &str) -> String {
+    pub(crate) fn place(&self, name: &str) -> String {
         match (&*self.place, name) {
             (place, "") => place.to_owned(),
             ("", name) => name.to_owned(),
@@ -78,7 +112,7 @@ impl Section {
     }
 
     /// Notes a problem with a field.
-    pub(super) fn problem(
+    pub(crate) fn problem(
         &self,
         name: &str,
         found: impl Into<String>,
@@ -88,7 +122,7 @@ impl Section {
     }
 
     /// A text that passes its check.
-    pub(super) fn text<T>(
+    pub(crate) fn text<T>(
         &self,
         name: &'static str,
         check: impl FnOnce(&str) -> Option<T>,
@@ -107,7 +141,7 @@ impl Section {
     }
 
     /// A text that is a secret: no problem repeats it.
-    pub(super) fn secret<T>(
+    pub(crate) fn secret<T>(
         &self,
         name: &'static str,
         check: impl FnOnce(String) -> Option<T>,
@@ -126,7 +160,7 @@ impl Section {
     }
 
     /// A whole number within bounds.
-    pub(super) fn integer(&self, name: &'static str, min: u32, max: u32) -> Option<u32> {
+    pub(crate) fn integer(&self, name: &'static str, min: u32, max: u32) -> Option<u32> {
         let expected = format!("a whole number from {min} to {max}");
         match self.take(name)? {
             Value::Integer(number) => {
@@ -143,7 +177,7 @@ impl Section {
     }
 
     /// `true`, `false` or absent.
-    pub(super) fn boolean(&self, name: &'static str) -> Option<bool> {
+    pub(crate) fn boolean(&self, name: &'static str) -> Option<bool> {
         match self.take(name)? {
             Value::Boolean(value) => Some(value),
             other => self.wrong_type(name, &other, "true or false"),
@@ -151,7 +185,7 @@ impl Section {
     }
 
     /// A list of texts, each of which passes its check.
-    pub(super) fn texts(
+    pub(crate) fn texts(
         &self,
         name: &'static str,
         check: impl Fn(&str) -> bool,
@@ -177,8 +211,20 @@ impl Section {
         texts
     }
 
+    /// A list of values of any type.
+    pub(crate) fn values(&self, name: &'static str, expected: &str) -> Vec<Value> {
+        match self.take(name) {
+            None => Vec::new(),
+            Some(Value::Array(values)) => values,
+            Some(other) => {
+                self.wrong_type::<()>(name, &other, expected);
+                Vec::new()
+            }
+        }
+    }
+
     /// A table from text to text, each pair of which passes its check.
-    pub(super) fn pairs(
+    pub(crate) fn pairs(
         &self,
         name: &'static str,
         check: impl Fn(&str, &str) -> bool,
@@ -205,7 +251,7 @@ impl Section {
     }
 
     /// The tables of `[[name]]`.
-    pub(super) fn sections(&self, name: &'static str) -> Vec<Self> {
+    pub(crate) fn sections(&self, name: &'static str) -> Vec<Self> {
         let Some(value) = self.take(name) else {
             return Vec::new();
         };
@@ -228,12 +274,12 @@ impl Section {
     }
 
     /// Whether the field is there and was not taken.
-    pub(super) fn has(&self, name: &'static str) -> bool {
+    pub(crate) fn has(&self, name: &'static str) -> bool {
         self.table.borrow().contains_key(name)
     }
 
     /// Notes a field that must be there and is not.
-    pub(super) fn required<T>(
+    pub(crate) fn required<T>(
         &self,
         name: &'static str,
         value: Option<T>,
@@ -251,7 +297,7 @@ impl Section {
     }
 
     /// Whether no field was unknown.
-    pub(super) fn finish(self) {
+    pub(crate) fn finish(self) {
         let known = self.known.borrow();
         for name in self.table.borrow().keys() {
             let expected = format!("one of {}", known.join(", "));
