@@ -21,6 +21,8 @@ pub(crate) struct Grant {
     /// Names the grant to RetireGrant without its key.
     pub(crate) token: String,
     pub(crate) created: SystemTime,
+    /// The account that created it, if that is not the key's.
+    pub(crate) issuing_account: Option<String>,
     pub(crate) terms: GrantTerms,
 }
 

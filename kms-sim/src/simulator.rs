@@ -111,6 +111,27 @@ impl Simulator {
         region
     }
 
+    /// Whose key has the grant of that token, the ARN of the key, and the id of the grant: of any account, in the caller's
+    /// Region.
+    pub(crate) fn grant_of_token(
+        &self,
+        caller: &Caller,
+        token: &str,
+    ) -> Option<(Arc<Region>, String, String)> {
+        let own = [self.region(caller)];
+        let others = self.regions().into_iter();
+        let others = others.filter(|(home, _)| home.region == caller.region);
+        let mut all = own.into_iter().chain(others.map(|(_, region)| region));
+        all.find_map(|region| {
+            let found = {
+                let state = region.lock();
+                let (key, grant) = state.keys.grants.find_token(token)?;
+                (state.keys.get(key)?.arn().to_string(), grant.to_string())
+            };
+            Some((region, found.0, found.1))
+        })
+    }
+
     fn new_region(&self, home: Home, mut stores: CustomKeyStores, mut keys: Keys) -> Arc<Region> {
         stores.keep(self.journal.clone());
         keys.keep(&self.journal);

@@ -6,6 +6,7 @@
 //! | | what | client |
 //! |---|---|---|
 //! | `story/main.py` | every detail: messages, a proxy that is dead or late, FAILED, updates, policies | boto3 |
+//! | `story/accounts.py` | two accounts, users, roles, signatures, policies, grants | boto3 |
 //! | `story/encryption_sdk.py` | messages for one key and for several, before and after a disconnect | AWS Encryption SDK |
 //! | `story/terraform.py` | the calls that Terraform's AWS provider makes | boto3 |
 //! | `terraform` | the same, by the provider itself, where it is installed | Terraform |
@@ -50,6 +51,13 @@ fn boto3_sees_what_a_disconnect_breaks_and_what_goes_on_working() {
 }
 
 #[test]
+fn boto3_may_do_what_policies_and_grants_allow() {
+    let accounts = harness::workspace().join("kms-sim/docs/accounts.example.toml");
+    let arguments = [format!("--accounts={}", accounts.display())];
+    tell_with("accounts.py", "boto3", &["boto3"], &arguments);
+}
+
+#[test]
 fn the_aws_encryption_sdk_sees_a_disconnect() {
     let modules = ["aws_encryption_sdk", "aws_cryptographic_material_providers"];
     tell("encryption_sdk.py", "the AWS Encryption SDK", &modules);
@@ -91,11 +99,16 @@ fn the_rust_sdk_goes_through_the_scenario() {
 
 /// Has a script of `story/` tell its story, alone.
 fn tell(script: &str, name: &str, modules: &[&str]) {
+    tell_with(script, name, modules, &[]);
+}
+
+/// As [`tell`], with more arguments for `kms-sim serve`.
+fn tell_with(script: &str, name: &str, modules: &[&str], arguments: &[String]) {
     let Some(python) = found(name, backend::python_with(modules)) else {
         return;
     };
     let _alone = alone();
-    let mut stage = Stage::start(&story::PACE);
+    let mut stage = Stage::start_with(&story::PACE, arguments);
     if let Err(report) = story::tell(&mut stage, &python, script) {
         panic!("{report}\n{}", stage.server_outputs());
     }

@@ -28,19 +28,26 @@ pub(crate) struct Pace {
 
 impl Stage {
     pub(crate) fn start(pace: &Pace) -> Self {
+        Self::start_with(pace, &[])
+    }
+
+    /// With more arguments for `kms-sim serve`.
+    pub(crate) fn start_with(pace: &Pace, more: &[String]) -> Self {
         let data_dir = temp_dir();
         let proxy = DevProxy::start(data_dir.path());
         let counter = ByteCounter::start(proxy.env.address);
         let nobody: SocketAddr = (Ipv4Addr::LOCALHOST, free_port()).into();
         let resolve = |host: &str, to: SocketAddr| format!("--resolve={host}={to}");
-        let simulator = Simulator::start(&[
+        let mut arguments = vec![
             resolve("xks.test", counter.address()),
             resolve("localhost", counter.address()),
             resolve("nobody.test", nobody),
             format!("--trust-ca={}", proxy.env.ca_file.display()),
             format!("--transition-ms={}", pace.transition.as_millis()),
             format!("--proxy-timeout-ms={}", pace.proxy_timeout.as_millis()),
-        ]);
+        ];
+        arguments.extend_from_slice(more);
+        let simulator = Simulator::start(&arguments);
         Self {
             simulator,
             counter,

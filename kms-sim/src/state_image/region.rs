@@ -268,6 +268,8 @@ pub(crate) struct GrantImage {
     grant_token: String,
     #[serde(with = "instant")]
     created: SystemTime,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    issuing_account: Option<String>,
     terms: GrantTerms,
 }
 
@@ -280,6 +282,7 @@ impl GrantImage {
             grant_id: Arc::clone(&grant.id),
             grant_token: grant.token.clone(),
             created: grant.created,
+            issuing_account: grant.issuing_account.clone(),
             terms: grant.terms.clone(),
         }
     }
@@ -290,6 +293,7 @@ impl GrantImage {
             id: self.grant_id,
             token: self.grant_token,
             created: self.created,
+            issuing_account: self.issuing_account,
             terms: self.terms,
         };
         (self.key_id, grant)

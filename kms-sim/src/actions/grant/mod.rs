@@ -12,7 +12,6 @@ use serde::Serialize;
 use super::crypto::{check_dry_run, dry_run};
 use crate::api::shapes::{grant_tokens, key_id, optional_key_id};
 use crate::api::{Input, KmsError, Members, Page, PageRequest, Timestamp};
-use crate::credentials::partition;
 use crate::grant::{Grant, GrantConstraints, GrantPrincipal, MAX_GRANTS};
 use crate::key::Key;
 use crate::key_material::{KeyMaterialId, fill_random};
@@ -60,6 +59,7 @@ pub(crate) async fn create(
     let terms = input.terms.check(key.kind())?;
     let key = Arc::clone(key.id());
     check_dry_run(input.dry_run)?;
+    let issuing_account = (caller.account != state.home().account).then(|| caller.account.clone());
     let grants = &mut state.keys.grants;
     if terms.name.is_some()
         && let Some(grant) = grants
@@ -84,6 +84,7 @@ pub(crate) async fn create(
         id: KeyMaterialId(id).to_hex().into(),
         token: URL_SAFE_NO_PAD.encode(token),
         created: region.now(),
+        issuing_account,
         terms,
     };
     let output = CreateGrantOutput {
@@ -170,7 +171,7 @@ pub(crate) async fn list(
         grants.map(|grant| (key, grant))
     };
     let page = input.page.page(grants, |(_, grant)| &grant.id)?;
-    Ok(output(page, caller))
+    Ok(output(page))
 }
 
 /// Input of ListRetirableGrants.
@@ -204,7 +205,7 @@ pub(crate) async fn list_retirable(
         grants.filter_map(|(key, grant)| Some((keys.get(key)?, grant)))
     };
     let page = input.page.page(grants, |(_, grant)| &grant.id)?;
-    Ok(output(page, caller))
+    Ok(output(page))
 }
 
 /// Input of RetireGrant: a token, or a key and a grant.
@@ -233,25 +234,24 @@ pub(crate) async fn retire(
     caller: &Caller,
     input: RetireGrant,
 ) -> Result<(), KmsError> {
-    let region = simulator.region(caller);
-    let mut state = region.lock();
-    let (key_id, grant_id) = match (input.grant_token, input.key_id, input.grant_id) {
-        (Some(token), None, None) => {
-            let (key, grant) = state.keys.grants.find_token(&token).ok_or_else(|| {
-                KmsError::new(
-                    "InvalidGrantTokenException",
-                    "The grant token names no grant of this account and Region.",
-                )
-            })?;
-            (key.to_string(), grant.to_string())
+    let (region, key_id, grant_id) = match (input.grant_token, input.key_id, input.grant_id) {
+        (Some(token), None, None) => simulator.grant_of_token(caller, &token).ok_or_else(|| {
+            KmsError::new(
+                "InvalidGrantTokenException",
+                "The grant token names no grant of this Region.",
+            )
+        })?,
+        (None, Some(key_id), Some(grant_id)) => {
+            let region = simulator.region_of_key(caller, Operation::RetireGrant, &key_id);
+            (region, key_id, grant_id)
         }
-        (None, Some(key_id), Some(grant_id)) => (key_id, grant_id),
         _ => {
             return Err(KmsError::validation(
                 "Specify a GrantToken, or a KeyId and a GrantId, but not both.",
             ));
         }
     };
+    let mut state = region.lock();
     let key = state.key(Operation::RetireGrant, caller, &key_id)?;
     let key = Arc::clone(key.id());
     remove(&mut state, &key, &grant_id, input.dry_run)
@@ -304,12 +304,16 @@ fn remove(
     Ok(())
 }
 
-fn output(page: Page<(&Key, &Grant)>, caller: &Caller) -> ListGrantsOutput {
-    let issuing_account = format!(
-        "arn:{}:iam::{}:root",
-        partition(&caller.region),
-        caller.account
-    );
+/// The ARN of the account that created a grant.
+fn issuing_account(key: &Key, grant: &Grant) -> String {
+    let mut parts = key.arn().split(':');
+    let partition = parts.nth(1).unwrap_or("aws");
+    let owner = parts.nth(2).unwrap_or_default();
+    let account = grant.issuing_account.as_deref().unwrap_or(owner);
+    format!("arn:{partition}:iam::{account}:root")
+}
+
+fn output(page: Page<(&Key, &Grant)>) -> ListGrantsOutput {
     ListGrantsOutput {
         truncated: page.truncated(),
         grants: page
@@ -328,7 +332,7 @@ fn output(page: Page<(&Key, &Grant)>, caller: &Caller) -> ListGrantsOutput {
                     retiring_principal: retiring.and_then(GrantPrincipal::principal),
                     retiring_service_principal: retiring
                         .and_then(GrantPrincipal::service_principal),
-                    issuing_account: issuing_account.clone(),
+                    issuing_account: issuing_account(key, grant),
                     operations: terms.operations.clone(),
                     constraints: terms.constraints.clone(),
                 }
