@@ -128,6 +128,7 @@ impl Caller {
             request_id: self.request_id.clone(),
             identity: Arc::clone(&self.identity),
             authority: self.authority.clone(),
+            access_key_id: self.access_key_id.clone(),
             user_id: self.user_id.clone(),
             origin: self.origin.clone(),
             time: self.time,

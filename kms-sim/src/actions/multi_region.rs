@@ -70,10 +70,9 @@ pub(crate) async fn replicate(
 ) -> Result<ReplicateKeyOutput, KmsError> {
     let tags = merge_tags(&BTreeMap::default(), input.tags)?;
     let policy = input.policy.map(KeyPolicy::parse).transpose()?;
-    if let Some(policy) = &policy
-        && !input.bypass_policy_lockout_safety_check
-    {
-        policy.check_lockout(caller)?;
+    if let Some(policy) = &policy {
+        let accounts = simulator.config().accounts.as_ref();
+        policy.check(caller, accounts, input.bypass_policy_lockout_safety_check)?;
     }
     same_partition(caller, &input.region)?;
     let there = caller.in_region(&input.region);
