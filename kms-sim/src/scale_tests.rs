@@ -52,6 +52,7 @@ fn crowded() -> (TestClient, String) {
             token: format!("token {id}"),
             id: id.into(),
             created: now,
+            issuing_account: None,
             terms: GrantTerms {
                 name: None,
                 grantee: GrantPrincipal::Aws([ALICE, BOB][number % 2].to_owned()),

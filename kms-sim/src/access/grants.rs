@@ -34,7 +34,7 @@ impl RegionState {
     ) -> Granted {
         let seen = self
             .past
-            .grants_of_key_after(&self.keys, key, Bound::Unbounded);
+            .grants_of_key_after(&self.keys, key, None, Bound::Unbounded);
         let tokens = facts.grant_tokens.iter().flatten();
         let by_token = tokens.filter_map(|token| {
             let (key_id, grant) = self.keys.grants.find_token(token)?;
