@@ -8,9 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
-use kms_sim::{
-    Accounts, ClientLimits, Config, Listeners, Resolve, Seed, Server, WebOrigin,
-};
+use kms_sim::{Accounts, ClientLimits, Config, Listeners, Resolve, Seed, Server, WebOrigin};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};

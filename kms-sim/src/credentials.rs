@@ -90,7 +90,7 @@ fn verified(
 /// # Errors
 /// MissingAuthenticationTokenException without it, unless anonymous callers are allowed; IncompleteSignatureException
 /// for a Signature Version 4 whose Credential cannot be read.
-fn unverified(
+pub(crate) fn unverified(
     authorization: Option<&str>,
     config: &Config,
     request_id: String,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::runtime::{Builder, Runtime};
+use zeroize::Zeroizing;
 
 use crate::ciphertext_blob::CiphertextBlob;
 use crate::config::Config;
@@ -99,9 +100,11 @@ impl Door {
             };
             self.simulator.connector().faults().set(Scope::All, no_link);
             let config = self.simulator.config();
-            let caller = credentials::caller(Some(AUTHORIZATION), config, REQUEST_ID.to_owned());
+            let caller =
+                credentials::unverified(Some(AUTHORIZATION), config, REQUEST_ID.to_owned());
             let caller = caller.expect("a caller");
-            match dispatch(&self.simulator, &caller, operation, body).await {
+            let body = Arc::new(Zeroizing::new(body.to_vec()));
+            match dispatch(&self.simulator, &caller, operation, &body).await {
                 Ok(answer) => Ended::Answer(answer.to_vec()),
                 Err(error) => {
                     let name = error.name();
