@@ -10,10 +10,10 @@ use xks_api::ids::{AccessKeyId, SecretAccessKey, UriPathPrefix};
 use xks_api::sigv4::DuplicateAccessKeyId;
 
 use crate::authenticate::{CredentialSource, Credentials};
-use crate::config::{Config, HealthConfig, KeyManagerConfig, KeyStoreConfig};
+use crate::config::{Config, HealthConfig, KeyManagerConfig, KeyStoreConfig, WrappingKeyManager};
 use crate::health::{Monitored, ProxyIdentity};
 use crate::key_manager::KeyManager;
-use crate::key_manager::embedded::{self, Embedded, ListedKeys, StoreError};
+use crate::key_manager::embedded::{self, Embedded, ListedKeys, OpenKeyManager, StoreError};
 #[cfg(feature = "pkcs11")]
 use crate::key_manager::pkcs11::{self, Pkcs11KeyManager};
 #[cfg(feature = "transit")]
@@ -89,6 +89,16 @@ impl Opened {
             Self::Embedded(embedded) => Some(embedded),
             Self::Other(_) => None,
         }
+    }
+}
+
+impl OpenKeyManager for WrappingKeyManager {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn open(&self) -> Result<Arc<dyn KeyManager>, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Opened::open(&self.name, &self.config)?.key_manager())
     }
 }
 

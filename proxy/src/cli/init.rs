@@ -49,7 +49,10 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             database.url, database.schema
         )),
     }
-    if matches!(location.place.root_key, RootKeySource::File(_)) {
+    if matches!(
+        location.place.root_key,
+        RootKeySource::File(_) | RootKeySource::Wrapped(_)
+    ) {
         note("Keep a copy of the root key elsewhere: without it nothing in the store can be read.");
     }
     let only = match location.prefixes.as_deref() {

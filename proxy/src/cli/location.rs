@@ -10,7 +10,9 @@ use xks_api::ids::UriPathPrefix;
 use super::{Failure, File};
 use crate::admin::{Client, Command, Reply};
 use crate::config::{Config, KeyConfig};
-use crate::key_manager::embedded::{Embedded, ListedKeys, RootKeySource, StoreError, StorePlace};
+use crate::key_manager::embedded::{
+    Embedded, ListedKeys, RootKeySource, StoreError, StorePlace, WrappedRootKey,
+};
 use crate::process_memory;
 
 /// Which store a command is for.
@@ -188,6 +190,10 @@ fn absolute_source(source: &RootKeySource) -> Result<RootKeySource, Failure> {
     Ok(match source {
         RootKeySource::File(path) => RootKeySource::File(full(path)?),
         RootKeySource::Credential(path) => RootKeySource::Credential(full(path)?),
+        RootKeySource::Wrapped(wrapped) => RootKeySource::Wrapped(WrappedRootKey {
+            path: full(&wrapped.path)?,
+            ..wrapped.clone()
+        }),
         RootKeySource::Passphrase(path) => RootKeySource::Passphrase(full(path)?),
     })
 }

@@ -156,6 +156,11 @@ impl<'s, 'd> Section<'s, 'd> {
         self.value(name).is_some()
     }
 
+    /// The text of a field that is read later.
+    pub(super) fn peek(&self, name: &str) -> Option<&str> {
+        self.value(name)?.get_ref().as_str()
+    }
+
     /// A field that may be left out. A value that is not understood is a problem, and counts as left out.
     pub(super) fn optional<T>(
         &self,

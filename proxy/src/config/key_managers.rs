@@ -1,10 +1,13 @@
 //! The tables `[key_managers.NAME]`: one kind each, told by `type`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use xks_api::ids::ExternalKeyId;
 
 use super::document::{Place, text};
 use super::read::{Fields, Reader, word};
-use crate::key_manager::embedded::{PostgresConfig, RootKeySource, StorePlace};
+use crate::key_manager::embedded::{PostgresConfig, RootKeySource, StorePlace, WrappedRootKey};
 #[cfg(feature = "pkcs11")]
 use crate::key_manager::pkcs11;
 #[cfg(feature = "transit")]
@@ -70,7 +73,15 @@ impl Reader<'_> {
             let expected = format!("a table [key_managers.NAME] with type = {kinds}");
             root.problem(root.place("key_managers"), "there is none", &expected);
         }
-        for (place, name, fields) in sections {
+        // Those that may wrap a root key first.
+        let is_embedded = |fields: &Fields<'_, '_>| {
+            let embedded = |kind: &str| matches!(kind, "embedded" | "postgres");
+            fields.peek("type").is_some_and(embedded)
+        };
+        let (last, first): (Vec<_>, Vec<_>) = sections
+            .into_iter()
+            .partition(|(_, _, fields)| is_embedded(fields));
+        for (place, name, fields) in first.into_iter().chain(last) {
             // Without a type, what else is there cannot be judged.
             let Some(kind) = fields.required("type", word(KINDS), &kinds) else {
                 continue;
@@ -118,6 +129,11 @@ impl Reader<'_> {
                             root_key_passphrase_file";
             fields.problem(place.clone(), "more than one root key", expected);
         }
+        let wrapped = self.wrapped_root_key(fields, others);
+        if wrapped.is_some() && first.is_some() {
+            let expected = "either root_key_wrapped_file or one of the other root keys";
+            fields.problem(place.clone(), "more than one root key", expected);
+        }
         let data_dir = data_dir?;
         let same = |(_, other): &(_, KeyManagerConfig)| {
             other
@@ -129,15 +145,122 @@ impl Reader<'_> {
             fields.problem(place.clone(), found, "a folder of its own");
             return None;
         }
-        let root_key = first.unwrap_or_else(|| RootKeySource::File(data_dir.join(ROOT_KEY_FILE)));
+        let root_key = wrapped.map(RootKeySource::Wrapped).or(first);
+        let root_key =
+            root_key.unwrap_or_else(|| RootKeySource::File(data_dir.join(ROOT_KEY_FILE)));
         Some(KeyManagerConfig::Embedded(Box::new(StorePlace {
             data_dir,
             root_key,
             database,
         })))
     }
+
+    /// `root_key_wrapped_file`, `root_key_wrapped_by` and `root_key_wrapping_key`: all or none.
+    fn wrapped_root_key(
+        &self,
+        fields: &Fields<'_, '_>,
+        others: &[(String, KeyManagerConfig)],
+    ) -> Option<WrappedRootKey> {
+        let path = fields.optional("root_key_wrapped_file", text, "the name of a file");
+        let other = |(_, config): &&(String, KeyManagerConfig)| config.embedded().is_none();
+        let names: Vec<_> = others
+            .iter()
+            .filter(other)
+            .map(|(name, _)| &**name)
+            .collect();
+        let expected = format!(
+            "the name of a key manager of another type, which wraps the root key: {}",
+            names.join(", ")
+        );
+        let known = |name: &String| names.contains(&&**name);
+        let by = fields.optional("root_key_wrapped_by", |v| text(v).filter(known), &expected);
+        let key = fields.optional(
+            "root_key_wrapping_key",
+            |v| ExternalKeyId::try_from(v.as_str()?).ok(),
+            "the id of a key of that key manager",
+        );
+        match (path, by, key) {
+            (Some(path), Some(by), Some(key)) => {
+                let (name, config) = others.iter().find(|(name, _)| *name == by)?;
+                Some(WrappedRootKey {
+                    path: self.folder.join(path),
+                    key,
+                    by: Arc::new(WrappingKeyManager {
+                        name: name.clone(),
+                        config: config.clone(),
+                    }),
+                })
+            }
+            (None, None, None) => None,
+            _ => {
+                let expected = "all of root_key_wrapped_file, root_key_wrapped_by and \
+                                root_key_wrapping_key, or none";
+                fields.problem(fields.place(""), "some of three fields", expected);
+                None
+            }
+        }
+    }
+}
+
+/// The key manager that wraps the root key of another.
+pub struct WrappingKeyManager {
+    /// Its name.
+    pub name: String,
+    /// How it is opened.
+    pub config: KeyManagerConfig,
 }
 
 type RootKeyMaker = fn(PathBuf) -> RootKeySource;
 
 const ROOT_KEY_FILE: &str = "root.key";
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, ConfigError, KeyConfig};
+
+    fn load(embedded: &str) -> Result<KeyConfig, ConfigError> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.toml");
+        // A root key may be wrapped by what comes later in the file.
+        let text = format!(
+            "[key_managers.a]\ntype = \"embedded\"\ndata_dir = \"a\"\n{embedded}\n\
+             [key_managers.b]\ntype = \"embedded\"\ndata_dir = \"b\"\n\
+             [[key_stores]]\nuri_path_prefix = \"/a\"\nkey_manager = \"a\"\n"
+        );
+        std::fs::write(&file, text).unwrap();
+        Config::load_keys(&file)
+    }
+
+    #[test]
+    fn a_root_key_is_wrapped_by_a_key_manager_of_another_type() {
+        load("").unwrap();
+        let error = load("root_key_wrapped_file = \"w\"\n")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("or none"), "{error}");
+        let all = "root_key_wrapped_file = \"w\"\nroot_key_wrapped_by = \"b\"\nroot_key_wrapping_key = \"k\"\n";
+        let error = load(all).unwrap_err().to_string();
+        assert!(error.contains("of another type"), "{error}");
+    }
+
+    #[cfg(feature = "pkcs11")]
+    #[test]
+    fn an_hsm_wraps_a_root_key() {
+        use crate::key_manager::embedded::RootKeySource;
+
+        // Any file that is there will do for a library that is not loaded here.
+        let wrapped = "root_key_wrapped_file = \"w\"\nroot_key_wrapped_by = \"hsm\"\nroot_key_wrapping_key = \"k\"\n\
+                       [key_managers.hsm]\ntype = \"pkcs11\"\nlibrary = \"x.toml\"\ntoken_label = \"xks\"\n";
+        let config = load(wrapped).unwrap();
+        let places = config.key_managers.iter().filter(|(name, _)| name == "a");
+        let sources: Vec<_> = places
+            .filter_map(|(_, config)| config.embedded())
+            .map(|place| &place.root_key)
+            .collect();
+        let [RootKeySource::Wrapped(wrapped)] = &*sources else {
+            panic!("{sources:?}");
+        };
+        assert_eq!((wrapped.by.name(), wrapped.key.as_str()), ("hsm", "k"));
+        assert!(wrapped.path.ends_with("w"));
+    }
+}

@@ -24,7 +24,7 @@ use xks_api::sigv4::Regions;
 
 pub use document::Problem;
 pub use files::Source;
-pub use key_managers::KeyManagerConfig;
+pub use key_managers::{KeyManagerConfig, WrappingKeyManager};
 
 use crate::key_store::KeySelection;
 use crate::request_log::LogFormat;

@@ -282,6 +282,11 @@ impl Administration {
                 (None, RootKeySource::File(path)) => root_key::replace_key_file(path, |key| {
                     store.rewrap(key, Derivation::Raw, root_key)
                 })?,
+                (None, RootKeySource::Wrapped(wrapped)) => {
+                    root_key::replace_wrapped(wrapped, |key| {
+                        store.rewrap(key, Derivation::Raw, root_key)
+                    })?
+                }
                 (None, RootKeySource::Credential(path) | RootKeySource::Passphrase(path)) => {
                     return Err(AdminError::ForeignRootKey(path.clone()));
                 }

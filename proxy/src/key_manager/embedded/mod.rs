@@ -34,7 +34,9 @@ pub use credentials::{Credential, CredentialMap, Credentials};
 pub use info::{CredentialInfo, KeyInfo, NewCredential, VersionInfo};
 pub use migrate::{MigrateError, Migrated, migrate};
 pub use record::{InvalidUsages, Usages, VersionState};
-pub use root_key::{RootKeyError, RootKeyId, RootKeySource, read_key_material};
+pub use root_key::{
+    OpenKeyManager, RootKeyError, RootKeyId, RootKeySource, WrappedRootKey, read_key_material,
+};
 pub use store::postgres::{
     DatabaseUrl, InvalidDatabaseUrl, InvalidSchemaName, PostgresConfig, PostgresError, SchemaName,
 };

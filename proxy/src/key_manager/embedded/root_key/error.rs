@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use xks_api::ids::ExternalKeyId;
+
 /// Why there is no root key.
 #[derive(Debug, thiserror::Error)]
 pub enum RootKeyError {
@@ -56,6 +58,22 @@ pub enum RootKeyError {
     /// The parameters of argon2id are out of bounds.
     #[error("the store names parameters for argon2id that no store of ours has: it is damaged")]
     Argon2Parameters,
+    /// The file is no wrapped key.
+    #[error("{} holds no root key that `xks-proxy init` wrapped: bring the file back", path.display())]
+    #[expect(missing_docs, reason = "the message says it")]
+    NoWrappedKey { path: PathBuf },
+    /// The other key manager did not do it.
+    #[error(
+        "the root key in {} is wrapped by the key manager {by} with its key {key}, which did not work: {cause}",
+        path.display()
+    )]
+    #[expect(missing_docs, reason = "the message says it")]
+    Unwrapping {
+        path: PathBuf,
+        by: String,
+        key: ExternalKeyId,
+        cause: String,
+    },
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes")]
     NoRandomBytes,

@@ -5,6 +5,7 @@
 
 mod derivation;
 mod error;
+mod wrapped;
 
 use std::fmt;
 use std::fs::File;
@@ -19,6 +20,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use self::derivation::{Argon2id, Derivation};
 pub use self::error::RootKeyError;
+pub use self::wrapped::{OpenKeyManager, WrappedRootKey};
 use super::durable;
 use super::store::StoreError;
 
@@ -30,6 +32,10 @@ pub enum RootKeySource {
     File(PathBuf),
     /// A file of 32 bytes that the platform gives, such as a systemd credential; never written.
     Credential(PathBuf),
+    /// A file that holds the key wrapped by another key manager, which `init` creates and `root-key rotate` replaces. It
+    /// depends on a configuration, so it is not told on the admin socket.
+    #[serde(skip)]
+    Wrapped(WrappedRootKey),
     /// A file whose text is a passphrase, itself given by the platform or with mode 0600; never written.
     Passphrase(PathBuf),
 }
@@ -39,6 +45,7 @@ impl RootKeySource {
     pub fn path(&self) -> &Path {
         match self {
             Self::File(path) | Self::Credential(path) | Self::Passphrase(path) => path,
+            Self::Wrapped(wrapped) => wrapped.path(),
         }
     }
 
@@ -68,10 +75,11 @@ impl RootKeySource {
                 Ok(key)
             }
             (Self::Credential(path), Derivation::Raw) => read_key(path, &Protection::Platform),
+            (Self::Wrapped(wrapped), Derivation::Raw) => wrapped.load(expected),
             (Self::Passphrase(path), Derivation::Argon2id(argon2id)) => {
                 argon2id.derive(&read_passphrase(path)?)
             }
-            (Self::File(_) | Self::Credential(_), Derivation::Argon2id(_)) => {
+            (Self::File(_) | Self::Credential(_) | Self::Wrapped(_), Derivation::Argon2id(_)) => {
                 Err(RootKeyError::StoreHasPassphrase)
             }
             (Self::Passphrase(_), Derivation::Raw) => Err(RootKeyError::StoreHasKeyFile),
@@ -90,6 +98,7 @@ impl RootKeySource {
                 Ok((read_key_file(path)?, Derivation::Raw))
             }
             Self::Credential(path) => Ok((read_key(path, &Protection::Platform)?, Derivation::Raw)),
+            Self::Wrapped(wrapped) => Ok((wrapped.create()?, Derivation::Raw)),
             Self::Passphrase(path) => {
                 let passphrase = read_passphrase(path)?;
                 if passphrase.len() < MIN_PASSPHRASE_LEN {
@@ -173,11 +182,28 @@ pub(crate) fn replace_key_file(
     path: &Path,
     rewrap: impl FnOnce(&RootKey) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
+    replace_by(path, write_key_file, rewrap)
+}
+
+/// The same for a key that is wrapped in its file.
+pub(crate) fn replace_wrapped(
+    wrapped: &WrappedRootKey,
+    rewrap: impl FnOnce(&RootKey) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let write = |path: &Path, key: &RootKey| wrapped.write(path, key);
+    replace_by(wrapped.path(), write, rewrap)
+}
+
+fn replace_by(
+    path: &Path,
+    write: impl FnOnce(&Path, &RootKey) -> Result<(), RootKeyError>,
+    rewrap: impl FnOnce(&RootKey) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let next = next_key_path(path);
     let io = |e| RootKeyError::io(&next, e);
     durable::remove(&next).map_err(io)?;
     let key = RootKey::random()?;
-    write_key_file(&next, &key)?;
+    write(&next, &key)?;
     rewrap(&key)?;
     durable::rename(&next, path).map_err(io)?;
     Ok(())
