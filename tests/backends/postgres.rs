@@ -5,6 +5,7 @@ mod fault;
 mod fleet;
 mod migrate;
 mod tamper;
+mod unseal;
 
 use std::future::Future;
 use std::path::Path;

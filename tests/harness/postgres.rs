@@ -117,11 +117,7 @@ impl Postgres {
     pub fn kill(&self) {
         let mut server = self.server();
         let process = server.as_mut().expect("it runs");
-        let all = family(process.id());
-        process.kill();
-        for id in all {
-            signal(id, Signal::KILL);
-        }
+        kill_all(process);
         *server = None;
     }
 
@@ -245,17 +241,28 @@ impl Drop for Postgres {
         let Some(mut process) = self.server().take() else {
             return;
         };
-        let all = family(process.id());
-        process.kill();
-        for &id in &all {
-            signal(id, Signal::KILL);
-        }
-        // They have files in the folder.
-        wait_for("PostgreSQL to be gone", Duration::from_secs(10), || {
-            let gone = |id: &u32| !Path::new(&format!("/proc/{id}/stat")).exists();
-            all.iter().all(gone).then_some(())
-        });
+        kill_all(&mut process);
     }
+}
+
+/// Kills a server and everything that it has started, and waits until all of it is gone: what is left has files in the
+/// folder, and keeps another server from starting.
+fn kill_all(server: &mut Process) {
+    // None is started any more.
+    server.signal(Signal::STOP);
+    let all = family(server.id());
+    server.kill();
+    for &id in &all {
+        signal(id, Signal::KILL);
+    }
+    wait_for("PostgreSQL to be gone", Duration::from_secs(10), || {
+        // One that its new parent does not reap has nothing any more.
+        let gone = |id: &u32| {
+            let stat = std::fs::read_to_string(format!("/proc/{id}/stat"));
+            stat.map_or(true, |stat| stat.contains(") Z "))
+        };
+        all.iter().all(gone).then_some(())
+    });
 }
 
 /// The processes that a server has started.

@@ -1,6 +1,6 @@
 //! The suite for Transit on a real OpenBao server, and what only Transit has.
 
-mod backend;
+pub(crate) mod backend;
 mod failover;
 mod faults;
 mod keys;
