@@ -56,6 +56,7 @@ impl Simulator {
         let region = self.region(&caller);
         // However short the time is.
         let mut tried = false;
+        let mut failure = None;
         loop {
             let found = {
                 let state = region.lock();
@@ -66,6 +67,7 @@ impl Simulator {
             let outcome = match found {
                 Some((ConnectionState::Connected, _)) => return Ok(()),
                 Some((ConnectionState::Failed, code)) if in_time => {
+                    failure = code;
                     tracing::warn!(
                         custom_key_store_id = id.as_str(),
                         code = code.map(ConnectionErrorCode::as_str),
@@ -79,8 +81,11 @@ impl Simulator {
                     custom_key_store::connect_store(self, &caller, id.as_str()).await
                 }
                 Some((ConnectionState::Failed, Some(code))) => {
-                    let reason = format!("its attempt to connect ended with {}", code.as_str());
-                    return Err(not_connected(reason));
+                    return Err(not_connected(ended_with(code)));
+                }
+                // Nobody connects it any more: what the last attempt met is the reason.
+                Some((ConnectionState::Disconnected, _)) if let Some(code) = failure => {
+                    return Err(not_connected(ended_with(code)));
                 }
                 Some((state, _)) if Instant::now() > deadline + GRACE => {
                     return Err(not_connected(format!("it is still {state}")));
@@ -95,6 +100,10 @@ impl Simulator {
             sleep(POLL).await;
         }
     }
+}
+
+fn ended_with(code: ConnectionErrorCode) -> String {
+    format!("its attempt to connect ended with {}", code.as_str())
 }
 
 /// For an attempt that runs when the time is over.

@@ -60,14 +60,16 @@ fn a_seed_that_cannot_be_used_ends_the_program_and_leaves_nothing() {
     let data = folder.path().join("data");
     let nobody = format!("--resolve={HOST}=127.0.0.1:{}", harness::free_port());
     let seed_file = format!("--seed={}", file.display());
-    let run = |text: &str| {
+    let run_for = |seconds: u32, text: &str| {
         std::fs::write(&file, text).expect("it can be written");
-        let arguments = [&*seed_file, "--seed-connect-timeout=0", &*nobody];
+        let timeout = format!("--seed-connect-timeout={seconds}");
+        let arguments = [&*seed_file, &*timeout, &*nobody];
         let mut command = command(&data, &arguments);
         let (status, stdout, stderr) = harness::process::run(&mut command, Duration::from_secs(60));
         assert!(!status.success() && !stdout.contains("listens"), "{stdout}");
         stderr
     };
+    let run = |text| run_for(0, text);
     let stderr = run("[[keys]]\nid = \"x\"\n[[keys]]\nid = \"y\"\n");
     assert!(
         stderr.contains("2 problems") && stderr.contains("keys[1].id"),
@@ -79,6 +81,10 @@ fn a_seed_that_cannot_be_used_ends_the_program_and_leaves_nothing() {
         stderr.contains(STORE) && stderr.contains("--resolve"),
         "{stderr}"
     );
+    // After some attempts the reason is still what the last one met.
+    let stderr = run_for(1, &seed());
+    let reason = "its attempt to connect ended with XKS_PROXY_NOT_REACHABLE";
+    assert!(stderr.contains(reason), "{stderr}");
     // A later start plants it after all.
     let without = seed().replace("connected = true", "connected = false");
     std::fs::write(&file, without).expect("it can be written");
