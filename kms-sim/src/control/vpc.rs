@@ -68,6 +68,9 @@ pub(super) fn answer(
         ([name], &Method::GET) => Ok(describe(&services.describe(name)?)),
         ([name], method) if method == patch => {
             let change: Change = request.input()?;
+            if let Some(Some(name)) = &change.private_dns_name {
+                private_dns_name(name)?;
+            }
             let change = VpcEndpointServiceChange {
                 allowed_principals: change.allowed_principals,
                 acceptance_required: change.acceptance_required,
@@ -89,7 +92,19 @@ pub(super) fn answer(
     }
 }
 
+/// The host of a proxy, as XksProxyUriEndpoint can name one.
+fn private_dns_name(name: &str) -> Result<(), ControlError> {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+    match !name.is_empty() && name.len() <= 253 && name.bytes().all(allowed) {
+        true => Ok(()),
+        false => Err(ControlError::invalid(
+            "PrivateDnsName must be a host of 1 to 253 of A-Z a-z 0-9 . -, such as xks.test.",
+        )),
+    }
+}
+
 fn create(region: &str, input: Create) -> Result<VpcEndpointService, ControlError> {
+    private_dns_name(&input.private_dns_name)?;
     let of_region = input.region.as_deref().unwrap_or(region);
     let mut service = VpcEndpointService::sound(of_region, &input.private_dns_name)?;
     service.visibility = visibility(input.account, input.region)?;

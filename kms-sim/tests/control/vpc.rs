@@ -72,6 +72,8 @@ fn wrong_input_changes_nothing() {
         json!({"PrivateDnsName": "x", "Account": "me"}),
         json!({"PrivateDnsName": "x", "Name": "x"}),
         json!({"PrivateDnsName": "x", "Zones": []}),
+        json!({"PrivateDnsName": ""}),
+        json!({"PrivateDnsName": "https://x"}),
     ] {
         simulator.refused("POST", path, input);
     }
@@ -83,6 +85,7 @@ fn wrong_input_changes_nothing() {
     );
     let own = format!("{path}/{}", created["Name"].as_str().unwrap());
     simulator.refused("PATCH", &own, json!({"Interface": 1}));
+    simulator.refused("PATCH", &own, json!({"PrivateDnsName": "x y"}));
     assert_eq!(simulator.get(&own), created);
     let again = json!({"PrivateDnsName": "x", "Name": created["Name"]}).to_string();
     assert_eq!(simulator.control("POST", path, Some(&again)).0, 409);
