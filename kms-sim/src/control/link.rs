@@ -11,7 +11,7 @@ use xks_api::route::OperationName;
 use super::error::ControlError;
 use super::request::{Answer, ControlRequest};
 use super::stores::known;
-use crate::fault::{ConnectFault, Faults, LinkFault, Reply, Scope, TcpFault, TlsFault};
+use crate::fault::{ConnectFault, Faults, LinkFault, Reply, Scope, TcpFault, TlsFault, word};
 use crate::simulator::Simulator;
 
 #[derive(Default, Deserialize)]
@@ -48,6 +48,8 @@ pub(super) fn answer(simulator: &Simulator, request: &ControlRequest<'_>) -> Ans
             request.no_input()?;
             match *request.query(&names)? {
                 [None, None] => faults.reset(),
+                // A store that was deleted may still have a fault.
+                [Some(id), None] if faults.clear(&Scope::Store(id.to_owned())) => {}
                 [store, endpoint] => {
                     let scope = scope(simulator, store, endpoint)?;
                     if !faults.clear(&scope) {
@@ -168,7 +170,11 @@ fn links(faults: &Faults) -> Value {
             Scope::Endpoint(host) => (None, Some(format!("https://{host}"))),
             Scope::All => (None, None),
         };
-        let operations = fault.operations.iter().map(|operation| operation.as_str());
+        let operations = match &*fault.operations {
+            [] => &OperationName::ALL[..],
+            some => some,
+        };
+        let operations = operations.iter().map(|operation| operation.as_str());
         json!({
             "CustomKeyStoreId": store,
             "XksProxyUriEndpoint": endpoint,
@@ -183,9 +189,11 @@ fn links(faults: &Faults) -> Value {
 /// In words, since some have many parts.
 fn describe(fault: &LinkFault) -> Vec<String> {
     let mut words = Vec::new();
-    if !fault.latency.is_zero() || !fault.jitter.is_zero() {
-        let (latency, jitter) = (fault.latency.as_millis(), fault.jitter.as_millis());
-        words.push(format!("{latency} ms later and up to {jitter} ms more"));
+    match (fault.latency.as_millis(), fault.jitter.as_millis()) {
+        (0, 0) => {}
+        (latency, 0) => words.push(format!("{latency} ms later")),
+        (0, jitter) => words.push(format!("up to {jitter} ms later")),
+        (latency, jitter) => words.push(format!("{latency} ms later and up to {jitter} ms more")),
     }
     if fault.loss_millionths > 0 {
         let (millionths, seed) = (fault.loss_millionths, fault.seed);
@@ -194,8 +202,8 @@ fn describe(fault: &LinkFault) -> Vec<String> {
         ));
     }
     match fault.connect {
-        Some(ConnectFault::Tcp(fault)) => words.push(format!("no TCP: {fault:?}")),
-        Some(ConnectFault::Tls(fault)) => words.push(format!("no TLS: {fault:?}")),
+        Some(ConnectFault::Tcp(fault)) => words.push(format!("no TCP: {}", word(fault))),
+        Some(ConnectFault::Tls(fault)) => words.push(format!("no TLS: {}", word(fault))),
         None => {}
     }
     if let Some(bytes) = fault.reset_after {

@@ -63,7 +63,12 @@ pub(super) fn answer(simulator: &Simulator, request: &ControlRequest<'_>) -> Ans
         ([], _) => return Err(ControlError::method("GET")),
         ([move_ @ ("hold" | "release")], &Method::POST) => {
             let which: Which = request.input()?;
-            store(&which.custom_key_store_id)?;
+            // What is held of a store that was deleted can be released.
+            let held = transitions.settings().held;
+            let held = held.iter().any(|(id, _)| *id == which.custom_key_store_id);
+            if !held || *move_ == "hold" {
+                store(&which.custom_key_store_id)?;
+            }
             let (id, phases) = (which.custom_key_store_id.as_deref(), which.phases()?);
             match *move_ {
                 "hold" => transitions.hold(id, &phases),

@@ -14,12 +14,12 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use xks_api::route::OperationName;
 
 use crate::seeded_random::SeededRandom;
 
-pub(crate) use reply::Reply;
+pub(crate) use reply::{Reply, word};
 pub(crate) use stream::Unreliable;
 
 /// The faults of every link; clones share them.
@@ -83,7 +83,7 @@ pub(crate) enum ConnectFault {
 }
 
 /// Why there is no TCP connection with the proxy.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum TcpFault {
     /// The port is closed.
@@ -97,7 +97,7 @@ pub(crate) enum TcpFault {
 }
 
 /// Why there is no TLS session with the proxy.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum TlsFault {
     /// Nobody trusts the authority of the certificate.

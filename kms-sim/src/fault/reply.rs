@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use xks_api::error::ErrorName;
 use zeroize::Zeroizing;
 
@@ -73,6 +73,14 @@ impl Reply {
     }
 }
 
+/// A fault by the word that sets it.
+pub(crate) fn word(fault: impl Serialize) -> String {
+    match serde_json::to_value(fault) {
+        Ok(serde_json::Value::String(word)) => word,
+        Ok(_) | Err(_) => String::new(),
+    }
+}
+
 impl fmt::Display for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(status) = self.status {
@@ -81,7 +89,7 @@ impl fmt::Display for Reply {
         match (&self.error_name, &self.body, self.defect) {
             (Some(name), ..) => write!(f, "errorName {}", name.escape_default()),
             (_, Some(body), _) => write!(f, "a body of {} bytes", body.len()),
-            (.., Some(defect)) => write!(f, "the proxy's, but {defect:?}"),
+            (.., Some(defect)) => write!(f, "the proxy's, but {}", word(defect)),
             (None, None, None) => f.write_str("without a body"),
         }
     }

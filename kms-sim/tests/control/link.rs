@@ -75,6 +75,51 @@ fn a_fault_is_of_one_store_or_of_an_endpoint_or_of_all() {
 }
 
 #[test]
+fn what_a_link_does_is_told_in_the_words_that_set_it() {
+    let simulator = WithProxy::start();
+    for (input, faults) in [
+        (
+            json!({"LatencyMs": 5, "Tcp": "black-hole"}),
+            json!(["5 ms later", "no TCP: black-hole"]),
+        ),
+        (
+            json!({"JitterMs": 5, "Tls": "not-yet-valid"}),
+            json!(["up to 5 ms later", "no TLS: not-yet-valid"]),
+        ),
+        (
+            json!({"Reply": {"Defect": "wrong-cdiv"}}),
+            json!(["another answer: the proxy's, but wrong-cdiv"]),
+        ),
+    ] {
+        let links = simulator.set("PUT", "/link", input);
+        assert_eq!(links["Links"][0]["Faults"], faults);
+        let all = json!(["GetHealthStatus", "GetKeyMetadata", "Encrypt", "Decrypt"]);
+        assert_eq!(links["Links"][0]["Operations"], all);
+    }
+}
+
+#[test]
+fn what_is_left_of_a_deleted_store_can_be_cleared() {
+    let simulator = WithProxy::start();
+    let store = simulator.store();
+    let which = json!({"CustomKeyStoreId": store});
+    ctl_json(
+        &simulator,
+        &["link", "set", "--store", &store, "--loss", "1"],
+    );
+    simulator.set("POST", "/transition/hold", which.clone());
+    simulator.ok("DeleteCustomKeyStore", which.clone());
+    let links = ctl_json(&simulator, &["link", "clear", "--store", &store]);
+    assert_eq!(links, json!({"Links": []}));
+    let released = simulator.set("POST", "/transition/release", which.clone());
+    assert_eq!(released["Held"], json!([]));
+    // Then there is nothing of that id.
+    let again = which.to_string();
+    let (status, _) = simulator.control("POST", "/transition/release", Some(&again));
+    assert_eq!(status, 404);
+}
+
+#[test]
 fn one_attempt_that_is_too_slow_is_made_up_for_by_the_second() {
     let simulator = WithProxy::impatient();
     let store = simulator.connected_store();
