@@ -15,6 +15,7 @@ mod transition;
 mod vpc;
 
 use std::error::Error;
+use std::io::{self, ErrorKind, Write as _};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
@@ -91,6 +92,7 @@ impl Command {
     const fn renderer(&self) -> fn(&Value) -> String {
         match self {
             Self::Metrics => metrics::render,
+            Self::Quota(_) => quota::render,
             Self::Requests(_) => requests::render,
             _ => render::render,
         }
@@ -134,11 +136,17 @@ pub(crate) fn run(arguments: CtlArgs) -> Result<(), Box<dyn Error>> {
     if let Some(snapshot) = snapshot {
         return Ok(snapshot.write(&answer)?);
     }
-    match arguments.json {
-        true => println!("{answer}"),
-        false => print!("{}", render(&answer)),
+    let text = match arguments.json {
+        true => format!("{answer}\n"),
+        false => render(&answer),
+    };
+    let mut output = io::stdout().lock();
+    let written = output.write_all(text.as_bytes());
+    match written.and_then(|()| output.flush()) {
+        // `| head` has enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
     }
-    Ok(())
 }
 
 /// Of `kms-sim ctl` itself.

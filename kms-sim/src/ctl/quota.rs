@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::client::{Call, members};
+use super::render;
 
 #[derive(Args, Debug)]
 pub(super) struct QuotaArgs {
@@ -80,6 +81,23 @@ impl QuotaArgs {
     }
 }
 
+/// `null` is no limit: the word that sets it.
+pub(super) fn render(answer: &Value) -> String {
+    render::render(&worded(answer))
+}
+
+fn worded(value: &Value) -> Value {
+    match value {
+        Value::Null => "unlimited".into(),
+        Value::Array(elements) => elements.iter().map(worded).collect(),
+        Value::Object(members) => {
+            let worded = |(name, value): (&String, _)| (name.clone(), worded(value));
+            members.iter().map(worded).collect()
+        }
+        other => other.clone(),
+    }
+}
+
 pub(super) const EXAMPLES: &str = "\
 Examples:
   Every request with a key of the store is throttled:
@@ -90,3 +108,15 @@ Examples:
 
   The next CreateKey gets a LimitExceededException:
     kms-sim ctl quota set-keys --max 0";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_limit_is_shown() {
+        let answer = json!({"MaxKeys": 5, "Stores": [{"RequestsPerSecond": null}]});
+        let expected = "MaxKeys: 5\nStores:\n  RequestsPerSecond: unlimited\n";
+        assert_eq!(render(&answer), expected);
+    }
+}

@@ -1,7 +1,7 @@
 //! `kms-sim ctl snapshot` and `kms-sim ctl restore`: the whole state, to and from a file.
 
 use std::fs::OpenOptions;
-use std::io::{self, Write as _};
+use std::io::{self, BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -50,19 +50,33 @@ impl SnapshotArgs {
     /// Writes the answer so that nobody else can read it, whole or not at all.
     pub(super) fn write(&self, answer: &Value) -> Result<(), FileError> {
         let error = |error| FileError::io(&self.file, error);
-        let mut name = self.file.clone().into_os_string();
+        // A pipe or a device, such as /dev/stdout, is written to: a rename would put a file in its place.
+        if std::fs::metadata(&self.file).is_ok_and(|found| !found.is_file()) {
+            let mut output = OpenOptions::new()
+                .write(true)
+                .open(&self.file)
+                .map_err(error)?;
+            let text = format!("{answer}\n");
+            return output.write_all(text.as_bytes()).map_err(error);
+        }
+        let target = self.file.canonicalize();
+        let target = target.unwrap_or_else(|_| self.file.clone());
+        let mut name = target.clone().into_os_string();
         name.push(".tmp");
         let temporary = PathBuf::from(name);
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .create(true)
             .write(true)
             .truncate(true)
             .mode(0o600)
             .open(&temporary)
             .map_err(error)?;
+        // Many small pieces.
+        let mut file = BufWriter::new(file);
         writeln!(file, "{answer}").map_err(error)?;
+        let file = file.into_inner().map_err(|e| error(e.into_error()))?;
         file.sync_all().map_err(error)?;
-        std::fs::rename(&temporary, &self.file).map_err(error)
+        std::fs::rename(&temporary, &target).map_err(error)
     }
 }
 

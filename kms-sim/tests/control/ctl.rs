@@ -1,7 +1,7 @@
 //! `kms-sim ctl`, the program itself.
 
 use std::net::SocketAddr;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use kms_sim::Config;
@@ -46,6 +46,22 @@ fn the_clock_from_a_shell() {
     assert_eq!(gone, "NotFoundException");
     assert_eq!(ctl_json(&simulator, &["reset"]), json!({}));
     assert_eq!(ctl_json(&simulator, &["clock"])["Frozen"], false);
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_error() {
+    let simulator = Simulator::start(Config::default());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kms-sim"));
+    command
+        .args(["ctl", "clock", "--control"])
+        .arg(simulator.control.to_string())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("it ends");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && stderr.is_empty(), "{stderr}");
 }
 
 #[test]

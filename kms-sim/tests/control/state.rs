@@ -1,9 +1,9 @@
 //! Snapshots, from a shell and over HTTP.
 
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 
 use kms_sim::Config;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::ctl::ctl;
 use crate::simulator::Simulator;
@@ -31,6 +31,29 @@ fn a_snapshot_is_a_private_file_and_brings_everything_back() {
     assert!(success, "{stderr}");
     let output = simulator.ok("Decrypt", json!({"CiphertextBlob": ciphertext}));
     assert_eq!(output["Plaintext"], "c2VjcmV0");
+}
+
+#[test]
+fn a_snapshot_through_a_link_leaves_the_link() {
+    let simulator = Simulator::start(Config::default());
+    let folder = harness::temp_dir();
+    let path = |name: &str| folder.path().join(name);
+    std::fs::write(path("state.json"), "old").expect("it can be written");
+    // As /dev/stdout is one.
+    for (name, target) in [("output", "/proc/self/fd/1"), ("link", "state.json")] {
+        symlink(target, path(name)).expect("a link");
+        let file = path(name);
+        let file = file.to_str().expect("UTF-8");
+        let (success, stdout, stderr) = ctl(simulator.control, &["snapshot", file]);
+        assert!(success, "{stderr}");
+        let text = match name {
+            "output" => stdout,
+            _ => std::fs::read_to_string(path("state.json")).expect("text"),
+        };
+        let snapshot: Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(snapshot["Version"], 1);
+        assert!(path(name).is_symlink(), "{name}");
+    }
 }
 
 #[test]
