@@ -134,7 +134,7 @@ struct ServeArgs {
     seed: Option<PathBuf>,
 
     /// How long the stores of --seed may take to connect, for a proxy that is still starting.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "seed")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, requires = "seed", value_parser = clap::value_parser!(u64).range(..=86_400))]
     seed_connect_timeout: u64,
 
     /// Where the control API listens, for `kms-sim ctl`: faults, time and state on demand. Off without it.
@@ -182,8 +182,10 @@ pub(crate) fn run() -> ExitCode {
         Command::Ctl(arguments) => ctl::run(arguments),
         Command::StubProxy(arguments) => stub_command::run(&arguments),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "kms-sim", &mut io::stdout());
-            Ok(())
+            // Generated into a pipe that is closed early, it would panic.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "kms-sim", &mut script);
+            io::stdout().write_all(&script).map_err(Into::into)
         }
     };
     match result {

@@ -74,15 +74,16 @@ fn write_files(dir: &Path, script: &Script, proxy: &StubProxy) -> io::Result<Pat
     let ca = dir.join("ca.pem");
     fs::write(&ca, proxy.ca_pem())?;
     let env = format!(
-        "XKS_PROXY_ENDPOINT={}:{}\nXKS_PROXY_ADDRESS={}\nXKS_PROXY_URI_PATH={}\nXKS_ACCESS_KEY_ID={}\n\
+        "XKS_PROXY_URI_ENDPOINT={}\nXKS_PROXY_ENDPOINT={}:{}\nXKS_PROXY_ADDRESS={}\nXKS_PROXY_URI_PATH={}\nXKS_ACCESS_KEY_ID={}\n\
          XKS_SECRET_ACCESS_KEY={}\nXKS_CA_FILE={}\n",
+        script.uri_endpoint(),
         script.uri_endpoint(),
         proxy.address().port(),
         proxy.address(),
         script.uri_path(),
         script.access_key_id(),
         script.secret_access_key(),
-        ca.display()
+        quoted(&ca)
     );
     let mut file = fs::OpenOptions::new()
         .write(true)
@@ -92,6 +93,16 @@ fn write_files(dir: &Path, script: &Script, proxy: &StubProxy) -> io::Result<Pat
         .open(dir.join("env"))?;
     file.write_all(env.as_bytes())?;
     Ok(ca)
+}
+
+/// A path as one word of a POSIX shell.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-._+".contains(c);
+    match path.chars().all(plain) {
+        true => path,
+        false => format!("'{}'", path.replace('\'', r"'\''")),
+    }
 }
 
 pub(crate) const EXAMPLES: &str = "\
@@ -109,3 +120,14 @@ Examples:
     [[rules]]
     on = [\"encrypt\"]
     error-name = \"ThrottlingException\"";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_one_word_for_a_shell() {
+        assert_eq!(quoted(Path::new("/tmp/stub/ca.pem")), "/tmp/stub/ca.pem");
+        assert_eq!(quoted(Path::new("/tmp/a b's/x")), r"'/tmp/a b'\''s/x'");
+    }
+}

@@ -56,7 +56,7 @@ impl Stub {
             "CustomKeyStoreName": "stub",
             "CustomKeyStoreType": "EXTERNAL_KEY_STORE",
             "XksProxyConnectivity": "PUBLIC_ENDPOINT",
-            "XksProxyUriEndpoint": "https://xks.test",
+            "XksProxyUriEndpoint": self.env("XKS_PROXY_URI_ENDPOINT"),
             "XksProxyUriPath": self.env("XKS_PROXY_URI_PATH"),
             "XksProxyAuthenticationCredential": {
                 "AccessKeyId": self.env("XKS_ACCESS_KEY_ID"),
