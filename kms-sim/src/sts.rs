@@ -135,6 +135,9 @@ fn escaped(text: &str) -> String {
             '<' => xml.push_str("&lt;"),
             '>' => xml.push_str("&gt;"),
             '"' => xml.push_str("&quot;"),
+            '\n' | '\t' => xml.push(character),
+            // A parser would make a line feed of it.
+            '\r' => xml.push_str("&#xD;"),
             // XML 1.0 does not have these, not even as references.
             control if control.is_control() || matches!(control, '\u{FFFE}' | '\u{FFFF}') => {
                 let _ = write!(xml, "\\u{{{:x}}}", u32::from(control));
@@ -190,12 +193,15 @@ mod tests {
     #[test]
     fn what_the_caller_sends_cannot_become_markup() {
         let caller = caller("arn:aws:iam::111122223333:user/Alice");
-        let error =
-            answer("Action=%3C%2FMessage%3E%26%01&Version=2011-06-15", &caller).unwrap_err();
+        let error = answer(
+            "Action=%3C%2FMessage%3E%26%01%0A%0D&Version=2011-06-15",
+            &caller,
+        )
+        .unwrap_err();
         let body = error.body("the-request");
         assert!(
             body.contains(
-                "Could not find operation &lt;/Message&gt;&amp;\\u{1} for version 2011-06-15"
+                "Could not find operation &lt;/Message&gt;&amp;\\u{1}\n&#xD; for version 2011-06-15"
             ),
             "{body}"
         );
