@@ -1,4 +1,4 @@
-//! Grants: what a key's owner lets others do. They are kept and listed; nothing is denied for lack of one.
+//! Grants: what a key's owner lets others do. They are kept and listed here; what they allow is `access`'s.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -78,6 +78,13 @@ pub(crate) struct GrantConstraints {
     pub(crate) encryption_context_equals: Option<BTreeMap<String, String>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) source_arn: Option<String>,
+}
+
+impl GrantConstraints {
+    /// Whether it asks for an encryption context.
+    pub(crate) const fn has_encryption_context(&self) -> bool {
+        self.encryption_context_subset.is_some() || self.encryption_context_equals.is_some()
+    }
 }
 
 /// Key id and grant id.

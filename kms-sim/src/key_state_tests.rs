@@ -383,7 +383,10 @@ fn inputs(
     vec![match operation {
         "CreateAlias" | "UpdateAlias" => on_key.clone(),
         "DeleteAlias" => json!({"AliasName": on_key["AliasName"]}),
-        "CreateGrant" => json!({"KeyId": id, "GranteePrincipal": "x", "Operations": ["Encrypt"]}),
+        "CreateGrant" => {
+            json!({"KeyId": id, "GranteePrincipal": "arn:aws:iam::111122223333:user/Bob",
+            "Operations": ["Encrypt"]})
+        }
         "RevokeGrant" => with("GrantId", grant["GrantId"].clone()),
         "RetireGrant" => json!({"KeyId": arn, "GrantId": grant["GrantId"]}),
         "Decrypt" => json!({"CiphertextBlob": blob}),

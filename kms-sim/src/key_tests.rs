@@ -431,6 +431,22 @@ fn aliases_and_their_errors() {
     assert_eq!(target("alias/a"), other);
     let listed = client.ok("ListAliases", json!({"KeyId": key}));
     assert_eq!(listed, json!({"Aliases": [], "Truncated": false}));
+    // API reference, UpdateAlias: the same type, and the same usage.
+    for (spec, usage) in [
+        ("RSA_2048", "ENCRYPT_DECRYPT"),
+        ("HMAC_256", "GENERATE_VERIFY_MAC"),
+        ("ECC_NIST_P256", "SIGN_VERIFY"),
+    ] {
+        let input = json!({"KeySpec": spec, "KeyUsage": usage});
+        let id = client.ok("CreateKey", input)["KeyMetadata"]["KeyId"].clone();
+        let input = json!({"AliasName": "alias/a", "TargetKeyId": id});
+        assert_eq!(
+            client.error("UpdateAlias", input),
+            "ValidationException",
+            "{spec}"
+        );
+    }
+    assert_eq!(target("alias/a"), other);
     client.ok("DeleteAlias", json!({"AliasName": "alias/a"}));
     assert_eq!(
         client.error("DeleteAlias", json!({"AliasName": "alias/a"})),
@@ -555,6 +571,19 @@ fn a_grant_names_a_principal_or_a_service() {
                        "Constraints": {"SourceArn": source}});
     create(terms.clone()).unwrap();
     create(json!({"GranteePrincipal": role})).unwrap();
+    for nobody in ["Worker", "arn:aws:iam::111122223333:group/Workers"] {
+        let message = format!("ARN does not refer to a valid principal: {nobody}");
+        let error = Err(("InvalidArnException".to_owned(), message));
+        assert_eq!(create(json!({"GranteePrincipal": nobody})), error);
+        let terms = json!({"GranteePrincipal": role, "RetiringPrincipal": nobody});
+        assert_eq!(create(terms), error);
+    }
+    // API reference, CreateGrant: no encryption context constraint without an encryption context.
+    let mac = json!({"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC"});
+    let mac = client.ok("CreateKey", mac)["KeyMetadata"]["KeyId"].clone();
+    let constrained = json!({"KeyId": mac, "GranteePrincipal": role, "Operations": ["GenerateMac"],
+                             "Constraints": {"EncryptionContextSubset": {"a": "b"}}});
+    assert_eq!(create(constrained).unwrap_err().0, "ValidationException");
 
     let found = |operation: &str, input: Value| {
         let grants = client.ok(operation, input)["Grants"].clone();

@@ -156,14 +156,18 @@ impl GrantConstraints {
         let subset = self.encryption_context_subset.as_ref();
         // Requests of a service for a resource of its own are not simulated: none has a source.
         self.source_arn.is_none()
-            && equals.is_none_or(|wanted| wanted == context)
+            && equals.is_none_or(|wanted| includes(context, wanted) && includes(wanted, context))
             && subset.is_none_or(|wanted| includes(context, wanted))
     }
 }
 
+/// The names of a constraint's pairs are not case sensitive, the values are.
 fn includes(all: &Pairs, some: &Pairs) -> bool {
-    some.iter()
-        .all(|(name, value)| all.get(name) == Some(value))
+    let is = |(name, value): (&String, &String)| {
+        let mut all = all.iter();
+        all.any(|(n, v)| n.to_lowercase() == name.to_lowercase() && v == value)
+    };
+    some.iter().all(is)
 }
 
 fn means(principal: &GrantPrincipal, caller: &Caller) -> PrincipalMatch {

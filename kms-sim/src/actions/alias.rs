@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::api::shapes::{alias_name, is_alias_text, key_id, optional_key_id};
 use crate::api::{Input, KmsError, Members, PageRequest, Timestamp};
 use crate::arn::alias_arn;
+use crate::key::Key;
 use crate::operation::Operation;
 use crate::simulator::{Caller, Simulator};
 
@@ -71,6 +72,21 @@ pub(crate) async fn update(
     let current = state.keys.aliases.target(name).map(Arc::<str>::from);
     let current = current.ok_or_else(|| alias_not_found(caller, name))?;
     let key = state.key(Operation::UpdateAlias, caller, &input.target_key_id)?;
+    let kind = key.kind();
+    if let Some(before) = state.keys.get(&current).map(Key::kind)
+        && (before.usage, before.is_symmetric()) != (kind.usage, kind.is_symmetric())
+    {
+        return Err(KmsError::validation(format!(
+            "An alias can be updated to a key of the same type and key usage alone: {} is for a key with KeySpec {} and \
+             KeyUsage {}, {} has KeySpec {} and KeyUsage {}. Delete the alias and create it again.",
+            alias_arn(caller, name),
+            before.spec.name(),
+            before.usage.name(),
+            key.arn(),
+            kind.spec.name(),
+            kind.usage.name(),
+        )));
+    }
     let id = Arc::clone(key.id());
     if id != current && state.keys.aliases.count_of(&id) >= MAX_ALIASES {
         return Err(too_many_aliases());

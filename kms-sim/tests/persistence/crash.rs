@@ -64,7 +64,7 @@ impl Told {
                 let encrypted = client.call("Encrypt", &input)?.expect("Encrypt succeeds");
                 self.ciphertexts.push(encrypted["CiphertextBlob"].clone());
             }
-            let grant = json!({"KeyId": key, "GranteePrincipal": "x", "Operations": ["Decrypt"]});
+            let grant = json!({"KeyId": key, "GranteePrincipal": "arn:aws:iam::111122223333:user/Alice", "Operations": ["Decrypt"]});
             let grant = client
                 .call("CreateGrant", &grant)?
                 .expect("CreateGrant succeeds");

@@ -168,6 +168,10 @@ def keys():
 def grants():
     story.chapter("grants")
     key = works("CreateKey of the administrator", admin.create_key)["KeyMetadata"]["Arn"]
+    nobody = "arn:aws:iam::111122223333:user/Nobody"
+    refused("a grant for a user who does not exist", "InvalidArnException",
+            f"ARN does not refer to a valid principal: {nobody}", admin.create_grant, KeyId=key, GranteePrincipal=nobody,
+            Operations=["Encrypt"])
     grant = works("CreateGrant for the partner", admin.create_grant, KeyId=key, GranteePrincipal=PARTNER_ARN,
                   RetiringPrincipal=OPERATOR_ARN, Operations=["GenerateDataKey", "DescribeKey"],
                   Constraints={"EncryptionContextSubset": {"Case": "7"}})

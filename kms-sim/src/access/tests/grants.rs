@@ -29,6 +29,8 @@ fn grants() {
         "Constraints": {"EncryptionContextEquals": {"a": "1"}}});
     let first = grant(equals);
     data_key(json!({"a": "1"})).unwrap();
+    // API reference, GrantConstraints: names are not case sensitive there.
+    data_key(json!({"A": "1"})).unwrap();
     denied(data_key(json!({"a": "1", "b": "2"})), "identity-based");
     denied(data_key(json!({"a": "2"})), "identity-based");
     client

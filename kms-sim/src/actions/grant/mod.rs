@@ -57,6 +57,7 @@ pub(crate) async fn create(
     let mut state = region.lock();
     let key = state.key(Operation::CreateGrant, caller, &input.key_id)?;
     let terms = input.terms.check(key.kind())?;
+    terms.check_principals(simulator.config().accounts.as_ref())?;
     let key = Arc::clone(key.id());
     check_dry_run(input.dry_run)?;
     let issuing_account = (caller.account != state.home().account).then(|| caller.account.clone());

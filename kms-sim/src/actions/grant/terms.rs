@@ -1,8 +1,10 @@
 //! What a grant allows to whom, as requests name it: read, and checked against KMS's rules.
 
+use crate::accounts::Accounts;
 use crate::api::{KmsError, Members, Text};
 use crate::grant::{GrantConstraints, GrantPrincipal, GrantTerms};
 use crate::key_spec::{KeyKind, KeyUsage};
+use crate::policy::PrincipalRef;
 
 /// The terms in a CreateGrant request.
 #[derive(Debug)]
@@ -81,6 +83,14 @@ impl RequestedTerms {
                 ));
             }
         }
+        let pairs = constraints.is_some_and(GrantConstraints::has_encryption_context);
+        if pairs && !kind.is_symmetric() {
+            return Err(KmsError::validation(format!(
+                "A grant of a key with KeySpec {} cannot have an encryption context constraint: its operations have no \
+                 encryption context.",
+                kind.spec.name()
+            )));
+        }
         let source_arn = constraints.and_then(|c| c.source_arn.as_ref());
         if matches!(terms.grantee, GrantPrincipal::Service(_))
             && (source_arn.is_none() || terms.retiring.is_none())
@@ -91,6 +101,26 @@ impl RequestedTerms {
             ));
         }
         Ok(terms)
+    }
+}
+
+impl GrantTerms {
+    /// Checks that the principals are principals, and exist, as far as that is known.
+    ///
+    /// # Errors
+    /// InvalidArnException
+    pub(super) fn check_principals(&self, accounts: Option<&Accounts>) -> Result<(), KmsError> {
+        let principals = std::iter::once(&self.grantee).chain(&self.retiring);
+        for principal in principals.filter_map(GrantPrincipal::principal) {
+            let named = PrincipalRef::of_aws(&principal);
+            if !named.is_some_and(|named| accounts.is_none_or(|known| known.may_exist(&named))) {
+                return Err(KmsError::new(
+                    "InvalidArnException",
+                    format!("ARN does not refer to a valid principal: {principal}"),
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
