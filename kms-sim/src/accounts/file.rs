@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{Accounts, Principal};
 use crate::caller::RequestOrigin;
-use crate::policy::{Document, Identity, Kind};
+use crate::policy::{Document, Identity, IdentityKind, Kind};
 use crate::toml_document::{InvalidFile, Problem, Problems, Section};
 
 pub(super) fn load(file: &Path) -> Result<Accounts, InvalidFile> {
@@ -73,6 +73,10 @@ fn principal(section: &Section, folder: &Path) -> Option<Principal> {
     let origin = origin(section);
     let user_id = section.text("user-id", user_id, USER_ID);
     let (secret, identity) = (secret?, identity?);
+    if identity.kind == IdentityKind::Root && !policies.is_empty() {
+        let expected = "none, since a root user has no identity-based policies";
+        section.problem("policies", "policies", expected);
+    }
     Some(Principal {
         secret,
         session_token,

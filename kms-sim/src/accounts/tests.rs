@@ -346,6 +346,11 @@ fn every_mistake_of_a_file_is_told() {
         secret-access-key = "secretsecret"
         principal = "arn:aws:iam::111122223333:user/Alice"
         session-name = "alice"
+        [[principals]]
+        access-key-id = "AKIAROOTEXAMPLE00001"
+        secret-access-key = "secretsecret"
+        principal = "arn:aws:iam::111122223333:root"
+        policies = ['{"Statement": {"Effect": "Deny", "Action": "*", "Resource": "*"}}']
     "#;
     let problems = read(text, Path::new("/nowhere")).unwrap_err();
     let expected = [
@@ -360,6 +365,7 @@ fn every_mistake_of_a_file_is_told() {
         "principals[1].source-vpc: found \"vpce-1\"",
         "principals[2].access-key-id: found \"AKIAIOSFODNN7EXAMPLE\", which principals[1].access-key-id has",
         "principals[2].session-name: found a name; expected none",
+        "principals[3].policies: found policies; expected none, since a root user has no",
         "greeting: found an unknown field",
     ];
     for text in expected {
