@@ -5,6 +5,8 @@ The model is botocore's `service-2.json`. Run by model.rs with kms-sim's address
 
 import http.client
 import json
+import pathlib
+import re
 import sys
 
 import boto3
@@ -59,7 +61,7 @@ EXCEPTIONS = {
     f"{operation} InvalidGrantTokenException": "a token that names no grant permits nothing, and is no mistake"
     for operation, shape in model["operations"].items() if operation != "RetireGrant"
 }
-# With a cluster or a proxy: asserted by the unit tests of kms-sim, and by class in scenario.json.
+# With a cluster or a proxy: asserted by the tests of kms-sim, which must name them, or by class in scenario.json.
 STORES = (
     "CloudHsmCluster", "CustomKeyStore", "IncorrectTrustAnchor", "XksKey", "XksProxy",
 )
@@ -313,6 +315,12 @@ def grant(operation):
     return {"KeyId": OTHER, "GrantId": made["GrantId"]}
 
 
+def named_elsewhere():
+    """What the tests say that have clusters and proxies."""
+    tests = (path for path in pathlib.Path("kms-sim").glob("**/*.rs") if "test" in str(path))
+    return "".join(path.read_text() for path in (pathlib.Path("tests/e2e/scenario.json"), *tests))
+
+
 def is_elsewhere(operation, exception):
     return exception.startswith(STORES) or operation in STORE_OPERATIONS
 
@@ -338,6 +346,7 @@ def provoke(operation, exception):
     return "it succeeded"
 
 
+TESTS = named_elsewhere()
 # The token's day passes last.
 pairs = [
     (operation, error["shape"])
@@ -351,6 +360,8 @@ for operation, exception in pairs:
         listed += 1
     elif is_elsewhere(operation, exception):
         elsewhere += 1
+        if not re.search(rf"\b{exception}\b", TESTS):
+            failures.append(f"{name}: no test of kms-sim names it, nor does scenario.json")
     else:
         problem = provoke(operation, exception)
         if not problem:
