@@ -26,6 +26,10 @@ impl Input for Sample {
         m.structure("XksProxyAuthenticationCredential", |m| {
             m.text("AccessKeyId").sensitive().length(20, 30).required()
         });
+        m.structure("Recipient", |m| {
+            let algorithm = m.choice("Algorithm", &[("A", 1), ("B", 2)]).optional();
+            m.require("Algorithm", algorithm)
+        });
         m.boolean("DryRun");
         m.text_map("EncryptionContext");
         Self
@@ -72,6 +76,14 @@ fn violations_read_as_those_of_kms() {
         (
             r#"{"CustomKeyStoreId":"a","KeySpec":"DES"}"#,
             "1 validation error detected: Value 'DES' at 'keySpec' failed to satisfy constraint: Member must satisfy enum value set: [AES_256, AES_128]",
+        ),
+        (
+            r#"{"CustomKeyStoreId":"a","Recipient":{"Algorithm":"C"}}"#,
+            "1 validation error detected: Value 'C' at 'recipient.algorithm' failed to satisfy constraint: Member must satisfy enum value set: [A, B]",
+        ),
+        (
+            r#"{"CustomKeyStoreId":"a","Recipient":{}}"#,
+            "1 validation error detected: Value null at 'recipient.algorithm' failed to satisfy constraint: Member must not be null",
         ),
         (
             r#"{"CustomKeyStoreId":"a","AliasName":"A"}"#,

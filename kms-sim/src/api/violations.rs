@@ -11,7 +11,8 @@ use super::KmsError;
 pub(crate) struct Violations {
     /// The first value of a wrong type; outranks the constraints.
     serialization: Option<String>,
-    found: Vec<String>,
+    /// Where, and what is said of it.
+    found: Vec<(String, String)>,
 }
 
 impl Violations {
@@ -23,14 +24,17 @@ impl Violations {
             let _ = write!(text, "'{value}' ");
         }
         let _ = write!(text, "at '{path}' failed to satisfy constraint: {rule}");
-        self.found.push(text);
+        self.found.push((path.to_owned(), text));
     }
 
-    /// A member that must be there and is not.
+    /// A member that must be there and is not; one of which something was said is there.
     pub(crate) fn null(&mut self, path: &str) {
-        self.found.push(format!(
-            "Value null at '{path}' failed to satisfy constraint: Member must not be null"
-        ));
+        if self.found.iter().any(|(place, _)| place == path) {
+            return;
+        }
+        let text =
+            format!("Value null at '{path}' failed to satisfy constraint: Member must not be null");
+        self.found.push((path.to_owned(), text));
     }
 
     /// What is too short or too long for `min` to `max`, if it is.
@@ -84,7 +88,8 @@ impl Violations {
             1 => "1 validation error".to_owned(),
             n => format!("{n} validation errors"),
         };
-        let list = self.found.join("; ");
+        let texts: Vec<String> = self.found.into_iter().map(|(_, text)| text).collect();
+        let list = texts.join("; ");
         Err(KmsError::validation(format!("{count} detected: {list}")))
     }
 }

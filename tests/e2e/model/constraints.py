@@ -153,7 +153,8 @@ class Member:
 
         def names_all(name, message):
             said = re.search(re.escape(self.violation("Member must satisfy enum value set: ")) + r"\[([^]]*)\]", message)
-            return name == "ValidationException" and said and sorted(said[1].split(", ")) == sorted(values)
+            absent = f"Value null at '{self.path}'" in message
+            return name == "ValidationException" and not absent and said and sorted(said[1].split(", ")) == sorted(values)
 
         for wrong in ("", "NO_SUCH_VALUE", values[0].lower()):
             self.check("enum", wrong, names_all, f"ValidationException: …enum value set: {values}")
