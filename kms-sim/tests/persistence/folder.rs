@@ -38,6 +38,37 @@ fn a_second_process_is_refused_and_a_later_one_goes_on() {
 }
 
 #[test]
+fn what_was_acknowledged_before_the_disk_was_full_is_there_when_it_has_room_again() {
+    let folder = harness::temp_dir();
+    let data = folder.path().join("data");
+    let mut program = Program::start_on_a_small_disk(&data, 4 << 10);
+    let mut client = program.client();
+    let input = json!({"Description": "x".repeat(8_000)});
+    let mut keys = Vec::new();
+    let refusal = loop {
+        match client.call("CreateKey", &input) {
+            Ok(Ok(created)) => keys.push(created["KeyMetadata"]["KeyId"].clone()),
+            refused => break refused,
+        }
+        assert!(keys.len() < 2_000, "the disk is never full");
+    };
+    // It says so, and ends rather than going on with what it cannot keep.
+    assert!(
+        matches!(&refusal, Ok(Err(name)) if name == "KMSInternalException"),
+        "{refusal:?}"
+    );
+    assert!(!program.process.wait(Duration::from_secs(20)).success());
+    let outputs = program.process.outputs();
+    assert!(outputs.contains("cannot be saved in"), "{outputs}");
+
+    let again = Program::start(&data, &[]);
+    let mut client = again.client();
+    for key in &keys {
+        client.ok("DescribeKey", &json!({"KeyId": key}));
+    }
+}
+
+#[test]
 fn a_damaged_file_is_refused_wherever_the_damage_is() {
     let folder = harness::temp_dir();
     let data = folder.path().join("data");

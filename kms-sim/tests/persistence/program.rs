@@ -19,7 +19,21 @@ pub(crate) struct Program {
 impl Program {
     /// Starts it on free ports, and waits until it serves.
     pub(crate) fn start(data_dir: &Path, arguments: &[&str]) -> Self {
-        let mut process = Process::start(&mut command(data_dir, arguments));
+        Self::start_by(&mut command(data_dir, arguments))
+    }
+
+    /// The same where no file grows beyond that many KiB, which is to a program as a full disk.
+    pub(crate) fn start_on_a_small_disk(data_dir: &Path, kib: u32) -> Self {
+        let program = command(data_dir, &[]);
+        let mut shell = Command::new("sh");
+        // Blocks of 512 bytes. Ignored, the signal becomes an error of the write.
+        let limit = format!("trap '' XFSZ; ulimit -f {}; exec \"$0\" \"$@\"", kib * 2);
+        shell.arg("-c").arg(limit).arg(program.get_program());
+        Self::start_by(shell.args(program.get_args()))
+    }
+
+    fn start_by(command: &mut Command) -> Self {
+        let mut process = Process::start(command);
         let (api, control) = process.wait_until("it serves", Duration::from_secs(60), |process| {
             let output = process.stdout();
             let address = |before: &str| {
