@@ -4,12 +4,12 @@
 pub(crate) fn first(text: &str, name: &str) -> Option<String> {
     text.split('&').find_map(|parameter| {
         let (found, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        (decoded(found) == name).then(|| decoded(value))
+        (text_of(found) == name).then(|| text_of(value))
     })
 }
 
 /// `%2F` → `/` and `+` → a space; a percent sign that begins no escape stands for itself.
-fn decoded(text: &str) -> String {
+pub(crate) fn decoded(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [byte, after @ ..] = rest {
@@ -26,7 +26,11 @@ fn decoded(text: &str) -> String {
             (other, _) => *other,
         });
     }
-    String::from_utf8_lossy(&bytes).into_owned()
+    bytes
+}
+
+fn text_of(text: &str) -> String {
+    String::from_utf8_lossy(&decoded(text)).into_owned()
 }
 
 fn nibble(digit: u8) -> Option<u8> {

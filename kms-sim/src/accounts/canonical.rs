@@ -9,6 +9,7 @@ use http::HeaderMap;
 use ring::digest;
 
 use super::signature::SignedHead;
+use crate::query_string::decoded;
 
 /// Method, path, query, headers, their names, and the hash of the body.
 pub(super) fn canonical_request(
@@ -69,7 +70,7 @@ fn values<'h>(
 /// Decodes the escapes of a part of a query string, and escapes all but the unreserved characters.
 fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());
-    for byte in percent_decoded(text) {
+    for byte in decoded(text) {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
                 encoded.push(char::from(byte));
@@ -80,32 +81,6 @@ fn encoded(text: &str) -> String {
         }
     }
     encoded
-}
-
-/// A plus sign is a space, as in forms; signers write `%20`.
-fn percent_decoded(text: &str) -> Vec<u8> {
-    let nibble = |digit: u8| {
-        char::from(digit)
-            .to_digit(16)
-            .and_then(|n| u8::try_from(n).ok())
-    };
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        bytes.push(match (byte, after) {
-            (b'+', _) => b' ',
-            (b'%', [high, low, after @ ..]) => match (nibble(*high), nibble(*low)) {
-                (Some(high), Some(low)) => {
-                    rest = after;
-                    high << 4 | low
-                }
-                _ => b'%',
-            },
-            (other, _) => *other,
-        });
-    }
-    bytes
 }
 
 /// SHA-256 in lower-case hexadecimal.
