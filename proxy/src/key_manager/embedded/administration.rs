@@ -86,6 +86,30 @@ impl Administration {
         self.import_key(id, usages, material)
     }
 
+    /// Makes many keys of fresh key material, all or none, in the time of one commit.
+    ///
+    /// # Errors
+    /// [`AdminError::KeyExists`] for the first that does; what the store refuses.
+    pub fn create_keys(&self, ids: &[ExternalKeyId], usages: Usages) -> Result<(), AdminError> {
+        let now = now();
+        let records: Result<Vec<_>, StoreError> = ids
+            .iter()
+            .map(|_| Ok(KeyRecord::new(usages, random_material()?, now)))
+            .collect();
+        let records = records?;
+        let changes: Vec<_> = ids
+            .iter()
+            .zip(&records)
+            .map(|(id, record)| Change::PutKey(id, record))
+            .collect();
+        self.operation(
+            |state| match ids.iter().find(|id| self.live.keyring.key(id).is_some()) {
+                Some(id) => Err(AdminError::KeyExists(id.clone())),
+                None => Ok(state.store.commit(&changes)?),
+            },
+        )
+    }
+
     /// Makes a key of key material that its owner brings.
     ///
     /// # Errors
@@ -214,20 +238,40 @@ impl Administration {
         &self,
         uri_path_prefix: &UriPathPrefix,
     ) -> Result<NewCredential, AdminError> {
-        let access_key_id = random_access_key_id()?;
-        let record = CredentialRecord {
-            uri_path_prefix: uri_path_prefix.clone(),
-            secret: random_secret()?,
-            created: now(),
+        let mut made = self.create_credentials(std::slice::from_ref(uri_path_prefix))?;
+        Ok(made.pop().expect("one for each"))
+    }
+
+    /// Makes a credential for each of these external key stores, all or none, in the time of one commit.
+    ///
+    /// # Errors
+    /// What the store refuses.
+    pub fn create_credentials(
+        &self,
+        uri_path_prefixes: &[UriPathPrefix],
+    ) -> Result<Vec<NewCredential>, AdminError> {
+        let created = now();
+        let record = |prefix: &UriPathPrefix| {
+            let record = CredentialRecord {
+                uri_path_prefix: prefix.clone(),
+                secret: random_secret()?,
+                created,
+            };
+            Ok((random_access_key_id()?, record))
         };
-        let change = [Change::PutCredential(&access_key_id, &record)];
-        self.operation(|state| Ok(state.store.commit(&change)?))?;
-        let secret = record.secret.clone();
-        Ok(NewCredential {
+        let made: Result<Vec<_>, StoreError> = uri_path_prefixes.iter().map(record).collect();
+        let made = made?;
+        let changes: Vec<_> = made
+            .iter()
+            .map(|(id, record)| Change::PutCredential(id, record))
+            .collect();
+        self.operation(|state| Ok(state.store.commit(&changes)?))?;
+        let credential = |(access_key_id, record): (_, CredentialRecord)| NewCredential {
             uri_path_prefix: record.uri_path_prefix,
             access_key_id,
-            secret,
-        })
+            secret: record.secret,
+        };
+        Ok(made.into_iter().map(credential).collect())
     }
 
     /// All credentials, by access key id.

@@ -48,7 +48,7 @@ impl Header {
 pub(crate) struct Manifest {
     /// One more with each commit.
     pub(crate) generation: u64,
-    /// Over the names and wrapped bytes of all records, under the MAC key.
+    /// Of the sum over the names and wrapped bytes of all records, under the MAC key.
     pub(crate) digest: [u8; 32],
 }
 
@@ -90,5 +90,5 @@ fn verified<'a>(bytes: &'a [u8], keys: &StoreKeys) -> Option<&'a [u8]> {
 
 /// Different for each, so that one cannot stand for the other.
 const HEADER_FORMAT: u8 = 0x11;
-const MANIFEST_FORMAT: u8 = 0x21;
+const MANIFEST_FORMAT: u8 = 0x22;
 const MAC_LEN: usize = 32;

@@ -19,11 +19,11 @@ use super::error::{Defect, StoreError};
 use super::folder::{Folder, create_private};
 use super::generation::{GenerationMark, UnverifiedMark};
 use super::header::{Header, Manifest};
-use super::records::{Change, Contents, open_key};
+use super::records::{Change, Contents, RecordsSum, open_key};
 use super::seal::{Kind, StoreId, StoreKeys};
 use super::tables::{
-    CREDENTIALS, GENERATION_KEY, HEADER, KEYS, Loaded, STORE, apply, commit, database, load, put,
-    read,
+    CREDENTIALS, GENERATION_KEY, HEADER, KEYS, Loaded, STORE, State, apply, commit, database, load,
+    put, read,
 };
 
 /// An open store.
@@ -32,7 +32,7 @@ pub(crate) struct Store {
     database: Database,
     keys: StoreKeys,
     root_key_id: RootKeyId,
-    manifest: Manifest,
+    state: State,
     generation_key: hmac::Key,
 }
 
@@ -70,21 +70,15 @@ impl Store {
         let database = Database::builder()
             .create(&temporary)
             .map_err(|e| StoreError::Database(e.into()))?;
-        let manifest = commit(&database, &keys, 1, |transaction| {
+        let state = commit(&database, &keys, 1, |transaction| {
             put(transaction, STORE, HEADER, &header.encode(&keys))?;
             let sealed = keys.seal(Kind::GenerationKey, GENERATION_KEY, &*generation_key)?;
             put(transaction, STORE, GENERATION_KEY, &sealed)?;
-            for (id, key) in &contents.keys {
-                apply(transaction, &keys, &Change::PutKey(id, key))?;
-            }
-            for (id, credential) in &contents.credentials {
-                apply(transaction, &keys, &Change::PutCredential(id, credential))?;
-            }
-            Ok(())
+            apply(transaction, &keys, None, &contents.changes())
         })?;
         drop(database);
         durable::rename(&temporary, &folder.store).map_err(|e| StoreError::io(&folder.store, e))?;
-        folder.write_mark(&mark(&manifest, store_id), &generation_mac)
+        folder.write_mark(&mark(&state.manifest, store_id), &generation_mac)
     }
 
     /// Opens a store and reads everything in it.
@@ -102,7 +96,7 @@ impl Store {
         let mark = mark
             .verify(&store.generation_key)
             .ok_or_else(|| store.folder.no_generation("is not authentic"))?;
-        let (path, found) = (store.folder.store.clone(), store.manifest.generation);
+        let (path, found) = (store.folder.store.clone(), store.state.manifest.generation);
         if found < mark.generation {
             let expected = mark.generation;
             return Err(StoreError::Older {
@@ -111,7 +105,7 @@ impl Store {
                 expected,
             });
         }
-        if found == mark.generation && store.manifest.digest != mark.digest {
+        if found == mark.generation && store.state.manifest.digest != mark.digest {
             return Err(StoreError::Diverged {
                 path,
                 generation: found,
@@ -167,7 +161,7 @@ impl Store {
             return Err(folder.damaged(Defect::Header));
         }
         let Loaded {
-            manifest,
+            state,
             generation_key,
             contents,
         } = load(&database, &keys).map_err(|defect| folder.damaged(defect))?;
@@ -176,7 +170,7 @@ impl Store {
             database,
             keys,
             root_key_id: header.root_key_id,
-            manifest,
+            state,
             generation_key,
         };
         Ok((store, contents, mark))
@@ -188,11 +182,9 @@ impl Store {
     /// [`StoreError::Database`]: whether the changes were made is seen when the store is opened again.
     pub(crate) fn commit(&mut self, changes: &[Change<'_>]) -> Result<(), StoreError> {
         let keys = &self.keys;
-        let generation = self.manifest.generation + 1;
-        self.manifest = commit(&self.database, keys, generation, |transaction| {
-            changes
-                .iter()
-                .try_for_each(|change| apply(transaction, keys, change))
+        let generation = self.state.manifest.generation + 1;
+        self.state = commit(&self.database, keys, generation, |transaction| {
+            apply(transaction, keys, Some(&self.state), changes)
         })?;
         self.mark_after_commit();
         Ok(())
@@ -212,9 +204,10 @@ impl Store {
             root_key_id: root_key.id(),
             derivation,
         };
-        let generation = self.manifest.generation + 1;
-        let manifest = commit(&self.database, &new, generation, |transaction| {
+        let generation = self.state.manifest.generation + 1;
+        let state = commit(&self.database, &new, generation, |transaction| {
             put(transaction, STORE, HEADER, &header.encode(&new))?;
+            let mut sum = RecordsSum::default();
             for (table, kind, only) in [
                 (STORE, Kind::GenerationKey, Some(GENERATION_KEY)),
                 (KEYS, Kind::Key, None),
@@ -235,13 +228,16 @@ impl Store {
                 }
                 for (name, sealed) in rewrapped {
                     table.insert(&*name, &*sealed).map_err(database)?;
+                    if only.is_none() {
+                        sum.toggle(&new, kind, &name, &sealed);
+                    }
                 }
             }
-            Ok(())
+            Ok(sum)
         })?;
         self.keys = new;
         self.root_key_id = header.root_key_id;
-        self.manifest = manifest;
+        self.state = state;
         self.mark_after_commit();
         Ok(())
     }
@@ -279,7 +275,7 @@ impl Store {
     }
 
     fn write_mark(&self) -> Result<(), StoreError> {
-        let mark = mark(&self.manifest, self.keys.store_id());
+        let mark = mark(&self.state.manifest, self.keys.store_id());
         self.folder.write_mark(&mark, &self.generation_key)
     }
 }

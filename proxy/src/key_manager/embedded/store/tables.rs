@@ -7,12 +7,19 @@ use ring::hmac;
 
 use super::error::{Defect, StoreError};
 use super::header::Manifest;
-use super::records::{Change, Contents, RecordsDigest, open_credential, open_key};
+use super::records::{Change, Contents, RecordsSum, open_credential, open_key};
 use super::seal::{Kind, StoreKeys};
+
+/// Where a database is: what the next commit goes on from.
+#[derive(Clone, Copy)]
+pub(super) struct State {
+    pub(super) manifest: Manifest,
+    pub(super) sum: RecordsSum,
+}
 
 /// What a database holds, authenticated.
 pub(super) struct Loaded {
-    pub(super) manifest: Manifest,
+    pub(super) state: State,
     pub(super) generation_key: hmac::Key,
     pub(super) contents: Contents,
 }
@@ -26,13 +33,13 @@ pub(super) fn load(database: &Database, keys: &StoreKeys) -> Result<Loaded, Defe
         .map_err(Defect::Database)?
         .and_then(|sealed| keys.open(Kind::GenerationKey, GENERATION_KEY, &sealed).ok())
         .ok_or_else(|| Defect::Record(GENERATION_KEY.into()))?;
-    let mut digest = RecordsDigest::new(keys);
+    let mut sum = RecordsSum::default();
     let mut contents = Contents::default();
     let result = (|| {
         let transaction = database.begin_read()?;
         for entry in transaction.open_table(KEYS)?.iter()? {
             let (name, sealed) = entry?;
-            digest.update(Kind::Key, name.value(), sealed.value());
+            sum.toggle(keys, Kind::Key, name.value(), sealed.value());
             let Some((id, record)) = open_key(keys, name.value(), sealed.value()) else {
                 return Ok(Some(name.value().to_owned()));
             };
@@ -40,7 +47,7 @@ pub(super) fn load(database: &Database, keys: &StoreKeys) -> Result<Loaded, Defe
         }
         for entry in transaction.open_table(CREDENTIALS)?.iter()? {
             let (name, sealed) = entry?;
-            digest.update(Kind::Credential, name.value(), sealed.value());
+            sum.toggle(keys, Kind::Credential, name.value(), sealed.value());
             let Some((id, record)) = open_credential(keys, name.value(), sealed.value()) else {
                 return Ok(Some(name.value().to_owned()));
             };
@@ -53,64 +60,87 @@ pub(super) fn load(database: &Database, keys: &StoreKeys) -> Result<Loaded, Defe
         Ok(Some(name)) => return Err(Defect::Record(name)),
         Ok(None) => {}
     }
-    if digest.finish() != manifest.digest {
+    if sum.digest(keys) != manifest.digest {
         return Err(Defect::Records);
     }
     Ok(Loaded {
-        manifest,
+        state: State { manifest, sum },
         generation_key: hmac::Key::new(hmac::HMAC_SHA256, &generation_key),
         contents,
     })
 }
 
-/// Runs one durable transaction, which ends with the manifest of all records.
+/// Runs one durable transaction, which ends with the manifest of all records: `changes` gives their sum.
 pub(super) fn commit(
     database_: &Database,
     keys: &StoreKeys,
     generation: u64,
-    changes: impl FnOnce(&WriteTransaction) -> Result<(), StoreError>,
-) -> Result<Manifest, StoreError> {
+    changes: impl FnOnce(&WriteTransaction) -> Result<RecordsSum, StoreError>,
+) -> Result<State, StoreError> {
     let mut transaction = database_.begin_write().map_err(database)?;
     transaction
         .set_durability(Durability::Immediate)
         .map_err(database)?;
     // After a crash the last acknowledged commit is the one that is found, without trust in a checksum.
     transaction.set_two_phase_commit(true);
-    changes(&transaction)?;
-    let mut digest = RecordsDigest::new(keys);
-    for (table, kind) in [(KEYS, Kind::Key), (CREDENTIALS, Kind::Credential)] {
-        let table = transaction.open_table(table).map_err(database)?;
-        for entry in table.iter().map_err(database)? {
-            let (name, sealed) = entry.map_err(database)?;
-            digest.update(kind, name.value(), sealed.value());
-        }
-    }
+    let sum = changes(&transaction)?;
     let manifest = Manifest {
         generation,
-        digest: digest.finish(),
+        digest: sum.digest(keys),
     };
     put(&transaction, STORE, MANIFEST, &manifest.encode(keys))?;
     transaction.commit().map_err(database)?;
-    Ok(manifest)
+    Ok(State { manifest, sum })
 }
 
+/// Makes changes; gives the sum after them from the one before.
+///
+/// # Errors
+/// [`StoreError::Database`] if the database is not where it was known to be: a commit that failed was made all the same.
 pub(super) fn apply(
     transaction: &WriteTransaction,
     keys: &StoreKeys,
-    change: &Change<'_>,
-) -> Result<(), StoreError> {
-    match change {
-        Change::PutKey(id, record) => {
-            let sealed = keys.seal(Kind::Key, id.as_str(), &record.encode())?;
-            put(transaction, KEYS, id.as_str(), &sealed)
+    before: Option<&State>,
+    changes: &[Change<'_>],
+) -> Result<RecordsSum, StoreError> {
+    let mut sum = RecordsSum::default();
+    if let Some(before) = before {
+        let store = transaction.open_table(STORE).map_err(database)?;
+        let manifest = store.get(MANIFEST).map_err(database)?;
+        let expected = before.manifest.encode(keys);
+        if manifest.is_none_or(|found| found.value() != expected) {
+            return Err(database(redb::Error::PreviousIo));
         }
-        Change::PutCredential(id, record) => {
-            let sealed = keys.seal(Kind::Credential, id.as_str(), &record.encode())?;
-            put(transaction, CREDENTIALS, id.as_str(), &sealed)
-        }
-        Change::RemoveKey(id) => remove(transaction, KEYS, id.as_str()),
-        Change::RemoveCredential(id) => remove(transaction, CREDENTIALS, id.as_str()),
+        sum = before.sum;
     }
+    let mut key_table = transaction.open_table(KEYS).map_err(database)?;
+    let mut credential_table = transaction.open_table(CREDENTIALS).map_err(database)?;
+    for change in changes {
+        let (kind, name, record) = match change {
+            Change::PutKey(id, record) => (Kind::Key, id.as_str(), Some(record.encode())),
+            Change::PutCredential(id, record) => {
+                (Kind::Credential, id.as_str(), Some(record.encode()))
+            }
+            Change::RemoveKey(id) => (Kind::Key, id.as_str(), None),
+            Change::RemoveCredential(id) => (Kind::Credential, id.as_str(), None),
+        };
+        let table = match kind {
+            Kind::Key => &mut key_table,
+            _ => &mut credential_table,
+        };
+        let earlier = match record {
+            Some(record) => {
+                let sealed = keys.seal(kind, name, &record)?;
+                sum.toggle(keys, kind, name, &sealed);
+                table.insert(name, &*sealed)
+            }
+            None => table.remove(name),
+        };
+        if let Some(earlier) = earlier.map_err(database)? {
+            sum.toggle(keys, kind, name, earlier.value());
+        }
+    }
+    Ok(sum)
 }
 
 pub(super) fn put(
@@ -121,16 +151,6 @@ pub(super) fn put(
 ) -> Result<(), StoreError> {
     let mut table = transaction.open_table(table).map_err(database)?;
     table.insert(name, value).map_err(database)?;
-    Ok(())
-}
-
-pub(super) fn remove(
-    transaction: &WriteTransaction,
-    table: Table,
-    name: &str,
-) -> Result<(), StoreError> {
-    let mut table = transaction.open_table(table).map_err(database)?;
-    table.remove(name).map_err(database)?;
     Ok(())
 }
 

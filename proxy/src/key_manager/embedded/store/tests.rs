@@ -416,6 +416,40 @@ fn a_record_cannot_stand_for_another_or_come_back() {
     damaged(&folder);
 }
 
+/// Every opening adds up all records anew: it finds what a commit added up wrongly.
+#[test]
+fn the_sum_that_commits_keep_up_is_the_one_of_all_records() {
+    let folder = Folder::with_keys(3);
+    let (mut store, contents) = folder.open().unwrap();
+    let record = |status| {
+        let mut record = KeyRecord::decode(&contents.keys[&key_id("key-0")].encode()).unwrap();
+        record.status = status;
+        record
+    };
+    let (disabled, enabled) = (record(KeyStatus::Disabled), record(KeyStatus::Enabled));
+    let (first, second, fresh) = (key_id("key-0"), key_id("key-1"), key_id("key-9"));
+    for changes in [
+        // Replaced twice in one commit, replaced again, removed and made again, removed without being there.
+        vec![
+            Change::PutKey(&first, &disabled),
+            Change::PutKey(&first, &enabled),
+        ],
+        vec![Change::PutKey(&first, &disabled)],
+        vec![
+            Change::RemoveKey(&second),
+            Change::PutKey(&second, &enabled),
+            Change::RemoveKey(&fresh),
+        ],
+        vec![Change::RemoveKey(&second)],
+    ] {
+        store.commit(&changes).unwrap();
+        drop(store);
+        store = folder.open().unwrap().0;
+    }
+    drop(store);
+    assert_eq!(folder.open().unwrap().1.keys.len(), 2);
+}
+
 #[test]
 fn a_root_key_file_that_others_may_read_or_of_another_length_is_refused() {
     let folder = Folder::with_keys(1);

@@ -16,7 +16,7 @@ use super::super::super::root_key::{Derivation, RootKey, RootKeyId, RootKeySourc
 use super::super::error::{Defect, StoreError};
 use super::super::generation::GenerationMark;
 use super::super::header::{Header, Manifest};
-use super::super::records::{Change, Contents, RecordsDigest, open_credential, open_key};
+use super::super::records::{Change, Contents, RecordsSum, open_credential, open_key};
 use super::super::seal::{Kind, StoreId, StoreKeys};
 use super::error::PostgresError;
 use super::rows::{GENERATION_KEY, HEADER, MANIFEST, Raw, Rows, TableChange, Write};
@@ -398,13 +398,13 @@ fn unlock(
 }
 
 fn digest(store_keys: &StoreKeys, keys: &Rows, credentials: &Rows) -> [u8; 32] {
-    let mut digest = RecordsDigest::new(store_keys);
+    let mut sum = RecordsSum::default();
     for (kind, rows) in [(Kind::Key, keys), (Kind::Credential, credentials)] {
         for (name, sealed) in rows {
-            digest.update(kind, name, sealed);
+            sum.toggle(store_keys, kind, name, sealed);
         }
     }
-    digest.finish()
+    sum.digest(store_keys)
 }
 
 fn changed<'a>(old: &'a Rows, new: &'a Rows) -> impl Iterator<Item = (&'a str, &'a [u8])> {
