@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use criterion::{Criterion, criterion_group, criterion_main};
 use fixture::request::{SIZES, http1};
+use fixture::store::Crowd;
 use fixture::{Fixture, HOST};
 use harness::certificates;
 use harness::signer::SignedRequest;
@@ -37,7 +38,7 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let fixture = Fixture::new();
+        let fixture = Fixture::with(Crowd::default());
         let executor = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()

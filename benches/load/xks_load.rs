@@ -4,6 +4,8 @@ mod arguments;
 mod connection;
 mod drive;
 mod objective;
+#[path = "../plot/plot.rs"]
+mod plot;
 mod progress;
 mod report;
 mod signing;

@@ -1,6 +1,7 @@
 //! The report as one page: tables, and plots in SVG. It loads nothing from elsewhere.
 
 use super::{Latency, Report};
+use crate::plot::{Line, escaped, plot};
 
 /// The whole page.
 pub(crate) fn page(report: &Report) -> String {
@@ -150,108 +151,9 @@ fn over_time(unit: &str, lines: &[Line<'_>]) -> String {
     plot(unit, lines, last as f64, &ticks)
 }
 
-/// Name, class, points.
-type Line<'a> = (&'a str, &'a str, Vec<(f64, f64)>);
-
-fn plot(unit: &str, lines: &[Line<'_>], width: f64, ticks: &[(f64, String)]) -> String {
-    let highest = lines
-        .iter()
-        .flat_map(|(_, _, points)| points)
-        .map(|(_, y)| *y)
-        .fold(0.0, f64::max);
-    let top = nice(highest);
-    let x = |value: f64| LEFT + (RIGHT - LEFT) * value / width;
-    let y = |value: f64| BOTTOM - (BOTTOM - TOP) * value / top;
-    let names: Vec<_> = lines.iter().map(|(name, _, _)| *name).collect();
-    let mut svg = format!(
-        "<svg viewBox='0 0 720 240' role=img aria-label='{} in {}, at most {}'>",
-        escaped(&names.join(" and ")),
-        escaped(unit),
-        short(highest)
-    );
-    for line in 0..=4 {
-        let value = top * f64::from(line) / 4.0;
-        svg.push_str(&format!("<line class=grid x1={LEFT} x2={RIGHT} y1={0:.1} y2={0:.1} /><text x={1} y={2:.1} class=y>{3}</text>",
-            y(value),
-            LEFT - 6.0,
-            y(value) + 4.0,
-            short(value)
-        ));
-    }
-    svg.push_str(&format!("<text x={LEFT} y=14>{}</text>", escaped(unit)));
-    for (value, label) in ticks {
-        svg.push_str(&format!(
-            "<text x={:.1} y={} class=x>{}</text>",
-            x(*value),
-            BOTTOM + 18.0,
-            escaped(label)
-        ));
-    }
-    for (index, (name, class, points)) in lines.iter().enumerate() {
-        let path: Vec<_> = points
-            .iter()
-            .map(|(px, py)| format!("{:.1},{:.1}", x(*px), y(*py)))
-            .collect();
-        svg.push_str(&format!(
-            "<polyline class={class} points='{}' />",
-            path.join(" ")
-        ));
-        if lines.len() > 1 {
-            let right = RIGHT - 80.0 * index as f64;
-            svg.push_str(&format!(
-                "<text x={right:.1} y=14 class='y {class}'>{}</text>",
-                escaped(name)
-            ));
-        }
-    }
-    svg + "</svg>\n"
-}
-
-/// The next of 1, 2, 5 times a power of ten.
-fn nice(value: f64) -> f64 {
-    if value <= 0.0 {
-        return 1.0;
-    }
-    let power = 10_f64.powf(value.log10().floor());
-    let factor = [1.0, 2.0, 5.0, 10.0]
-        .into_iter()
-        .find(|factor| factor * power >= value);
-    factor.unwrap_or(10.0) * power
-}
-
-fn short(value: f64) -> String {
-    match value {
-        _ if value >= 10_000.0 => format!("{:.0}k", value / 1e3),
-        _ if value >= 100.0 => format!("{value:.0}"),
-        _ if value >= 1.0 => format!("{:.1}", value).trim_end_matches(".0").to_owned(),
-        _ if value == 0.0 => "0".into(),
-        _ => format!("{value:.2}"),
-    }
-}
-
 fn millis(micros: f64) -> String {
     format!("{:.3} ms", micros / 1e3)
 }
-
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
-const LEFT: f64 = 56.0;
-const RIGHT: f64 = 700.0;
-const TOP: f64 = 24.0;
-const BOTTOM: f64 = 210.0;
 
 const NOTE: &str = "Latency counts from the moment a request was due to the end of its answer; requests with a wrong answer, \
 or none, are errors and not in the latencies.";
@@ -276,7 +178,7 @@ text.line1 { fill: var(--one); stroke: none } text.line2 { fill: var(--two); str
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::plot::{escaped, nice};
 
     #[test]
     fn what_a_server_says_cannot_become_part_of_the_page() {

@@ -1,0 +1,109 @@
+//! More load than can be served: how many requests are answered in the 250 ms that KMS waits, with up to three times as many
+//! as the proxy can do.
+//!
+//! One core of load tool cannot offer three times of what one core of proxy does. So the proxy shares its core with a busy
+//! neighbour that has three times its weight, as on a host that is too full.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::Run;
+use crate::load_tool::Load;
+use crate::rates::second_core;
+use crate::results::Results;
+use crate::servers::{Placement, Server, Setup};
+
+pub(crate) fn overload(run: &Run, results: &mut Results) {
+    let _neighbour = Neighbour::on(0);
+    let server = Server::proxy_with(Setup {
+        placement: Placement {
+            core: Some(0),
+            nice: Some(5),
+        },
+        ..Setup::default()
+    });
+    let load = |rate: Option<f64>, connections: usize| Load {
+        rate,
+        connections,
+        presigned: true,
+        timeout: KMS_PATIENCE,
+        warm_up: run.time / 4,
+        time: run.time,
+        placement: Placement::core(second_core()),
+    };
+    let capacities: Vec<f64> = (0..run.rounds)
+        .map(|_| load(None, 64).run(&server).rate)
+        .collect();
+    let capacity = results.row("closed loop", "capacity", "/s", None, capacities);
+    let mut worst: f64 = 1.0;
+    for share in [0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 3.0] {
+        let offered = (capacity * share).max(1.0);
+        let reports: Vec<_> = (0..run.rounds)
+            .map(|_| load(Some(offered), run.of(512, 16)).run(&server))
+            .collect();
+        let series = format!("{share} × capacity");
+        let mut row = |figure: &str, unit: &str, values: Vec<f64>| {
+            results.row(&series, figure, unit, Some(offered), values)
+        };
+        let goodput = row("goodput", "/s", reports.iter().map(|r| r.rate).collect());
+        row(
+            "p50 of answers",
+            "ms",
+            reports.iter().map(|r| r.latency.p50 / 1e3).collect(),
+        );
+        row(
+            "p99 of answers",
+            "ms",
+            reports.iter().map(|r| r.latency.p99 / 1e3).collect(),
+        );
+        let late = |r: &crate::load_tool::Report| r.worst_schedule_micros.unwrap_or_default() / 1e3;
+        row(
+            "the tool's own delay, at most",
+            "ms",
+            reports.iter().map(late).collect(),
+        );
+        let mut kinds: Vec<_> = reports.iter().flat_map(|r| &r.errors_by_kind).collect();
+        kinds.sort();
+        kinds.dedup_by_key(|(what, _)| what);
+        for (what, _) in kinds {
+            let count = |r: &crate::load_tool::Report| {
+                let found = r.errors_by_kind.iter().find(|(kind, _)| kind == what);
+                found.map_or(0.0, |(_, count)| *count as f64 / run.time.as_secs_f64())
+            };
+            row(what, "/s", reports.iter().map(count).collect());
+        }
+        if share >= 1.0 {
+            worst = worst.min(goodput / capacity);
+        }
+    }
+    results.at_least("goodput under overload, of capacity", worst, 0.8, "×");
+}
+
+/// A thread that never rests, on one core.
+struct Neighbour(Arc<AtomicBool>);
+
+impl Neighbour {
+    fn on(core: usize) -> Self {
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ended);
+        std::thread::spawn(move || {
+            let mut cores = rustix::thread::CpuSet::new();
+            cores.set(core);
+            rustix::thread::sched_setaffinity(None, &cores).expect("a core for this thread");
+            while !end.load(Ordering::Relaxed) {
+                std::hint::spin_loop();
+            }
+        });
+        Self(ended)
+    }
+}
+
+impl Drop for Neighbour {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// How long KMS waits for a proxy.
+const KMS_PATIENCE: Duration = Duration::from_millis(250);
