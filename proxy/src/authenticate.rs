@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use arc_swap::{ArcSwap, Guard};
+use time::OffsetDateTime;
 use xks_api::ids::{AccessKeyId, SecretAccessKey, UriPathPrefix};
 use xks_api::sigv4::{DuplicateAccessKeyId, Regions, SignedRequest, Verifier};
 
@@ -66,6 +67,19 @@ impl Credentials {
         })
     }
 
+    /// When each credential last signed a request, to the second; `None` if not since the proxy was started.
+    pub fn last_uses(&self) -> Vec<(AccessKeyId, Option<OffsetDateTime>)> {
+        let current = self.current();
+        let uses = current.verifier.last_uses();
+        uses.map(|(id, time)| (id.clone(), time)).collect()
+    }
+
+    /// Takes over the last uses of what this replaces.
+    pub(crate) fn take_over_last_uses(&self, old: &Self) {
+        let (new, old) = (self.current.load(), old.current.load());
+        new.verifier.take_over_last_uses(&old.verifier);
+    }
+
     fn current(&self) -> Guard<Arc<Current>> {
         let current = self.current.load();
         match &self.source {
@@ -93,10 +107,13 @@ impl Credentials {
             }
         }
         match Verifier::new(all, self.regions.clone()) {
-            Ok(verifier) => self.current.store(Arc::new(Current {
-                generation,
-                verifier,
-            })),
+            Ok(verifier) => {
+                verifier.take_over_last_uses(&current.verifier);
+                self.current.store(Arc::new(Current {
+                    generation,
+                    verifier,
+                }));
+            }
             Err(error) => tracing::error!(%error, "the credentials stay as they were"),
         }
         self.current.load()

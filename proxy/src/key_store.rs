@@ -33,6 +33,15 @@ impl KeyStores {
         self.0.get(prefix).ok_or(XksError::INVALID_URI_PATH)
     }
 
+    /// Takes over when credentials were last used from the stores that these replace.
+    pub(crate) fn take_over_last_uses(&self, old: &Self) {
+        for store in self.iter() {
+            if let Some(old) = old.0.get(&store.prefix) {
+                store.credentials.take_over_last_uses(&old.credentials);
+            }
+        }
+    }
+
     /// Every store, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &ExternalKeyStore> {
         self.0.values()

@@ -6,8 +6,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::sleep;
+use xks_api::ids::AccessKeyId;
 
 use crate::admin::{Probed, Server};
 use crate::assemble::{AssembleError, KeyManagers};
@@ -144,6 +146,13 @@ impl Server for Reloader {
             .iter()
             .map(|open| Probed::new(open.name(), executor.block_on(open.probe(PROBE_LIMIT))))
             .collect()
+    }
+
+    fn last_uses(&self) -> Vec<(AccessKeyId, OffsetDateTime)> {
+        let snapshot = self.runtime.snapshot();
+        let stores = snapshot.key_stores.iter();
+        let uses = stores.flat_map(|store| store.credentials.last_uses());
+        uses.filter_map(|(id, time)| Some((id, time?))).collect()
     }
 }
 

@@ -101,6 +101,9 @@ impl Runtime {
     /// Connections are closed, as soon as they have answered, if their client might not be taken any more.
     pub fn replace(&self, snapshot: Snapshot) {
         let snapshot = Arc::new(snapshot);
+        snapshot
+            .key_stores
+            .take_over_last_uses(&self.snapshot.load().key_stores);
         let old = self.snapshot.swap(Arc::clone(&snapshot));
         if old.client_authentication != snapshot.client_authentication {
             self.clients_changed.send_replace(());

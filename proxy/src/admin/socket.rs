@@ -9,15 +9,17 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use time::OffsetDateTime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use xks_api::ids::AccessKeyId;
 use zeroize::Zeroizing;
 
 use super::protocol::{Answer, Command, Probed, Refusal, Reply};
 use super::{MAX_COMMAND_LEN, SOCKET_NAME};
-use crate::key_manager::embedded::Administration;
+use crate::key_manager::embedded::{Administration, CredentialInfo, timestamp};
 use crate::reload::Reloaded;
 
 /// What an administrator asks of the server as a whole; called on threads that may block.
@@ -30,6 +32,9 @@ pub trait Server: Send + Sync {
 
     /// Has every key manager encrypt and decrypt.
     fn probe(&self) -> Vec<Probed>;
+
+    /// When each credential last signed a request.
+    fn last_uses(&self) -> Vec<(AccessKeyId, OffsetDateTime)>;
 }
 
 /// The socket in the data folder; its file goes when it is dropped.
@@ -141,6 +146,17 @@ fn carry_out(
             Ok(reloaded) => Ok(Reply::Reloaded(reloaded.into_texts())),
             Err(error) => Err(Refusal::new(&error)),
         },
+        Command::ListCredentials {} => {
+            command
+                .execute(administration)
+                .map(|mut reply| match &mut reply {
+                    Reply::Credentials(credentials) => {
+                        add_last_uses(credentials, &server.last_uses());
+                        reply
+                    }
+                    _ => reply,
+                })
+        }
         command => command.execute(administration),
     };
     match &result {
@@ -148,6 +164,15 @@ fn carry_out(
         Err(refusal) => tracing::warn!(command = name, of, %refusal, "not administered"),
     }
     result
+}
+
+fn add_last_uses(credentials: &mut [CredentialInfo], uses: &[(AccessKeyId, OffsetDateTime)]) {
+    for credential in credentials {
+        let uses = uses
+            .iter()
+            .filter(|(id, _)| id.as_str() == credential.access_key_id);
+        credential.last_used = uses.map(|(_, time)| *time).max().map(timestamp);
+    }
 }
 
 /// Root, who may do anything, and the user of this process, who may read its files.

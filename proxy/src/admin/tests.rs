@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
+use time::OffsetDateTime;
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_blocking};
+use xks_api::ids::AccessKeyId;
 use xks_api::message::KeyStatus;
 
 use super::{AdminSocket, Client, ClientError, Command, Probed, Reply, SOCKET_NAME};
@@ -31,6 +33,10 @@ struct Unwilling;
 impl super::Server for Unwilling {
     fn reload(&self) -> Result<Reloaded, String> {
         Err("try again".into())
+    }
+
+    fn last_uses(&self) -> Vec<(AccessKeyId, OffsetDateTime)> {
+        Vec::new()
     }
 
     fn probe(&self) -> Vec<Probed> {

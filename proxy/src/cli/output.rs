@@ -74,11 +74,13 @@ impl OutputArguments {
                 access_key_id,
                 uri_path_prefix,
                 created,
+                last_used,
             } = credential.clone();
-            [access_key_id, uri_path_prefix, created]
+            let last_used = last_used.unwrap_or_else(|| "-".to_owned());
+            [access_key_id, uri_path_prefix, created, last_used]
         };
         table(
-            ["ACCESS KEY ID", "URI PATH PREFIX", "CREATED"],
+            ["ACCESS KEY ID", "URI PATH PREFIX", "CREATED", "LAST USED"],
             credentials.iter().map(row).collect(),
         )
     }
@@ -112,7 +114,7 @@ pub(super) fn print(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
-fn json(value: &(impl Serialize + ?Sized)) -> Result<(), Failure> {
+pub(super) fn json(value: &(impl Serialize + ?Sized)) -> Result<(), Failure> {
     let mut text = serde_json::to_vec_pretty(value).expect("strings and numbers encode");
     text.push(b'\n');
     print(&text)
@@ -131,7 +133,10 @@ fn word(value: &impl Serialize) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-fn table<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> Result<(), Failure> {
+pub(super) fn table<const N: usize>(
+    head: [&str; N],
+    rows: Vec<[String; N]>,
+) -> Result<(), Failure> {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         let head = head.get(column).map_or(0, |cell| cell.len());

@@ -18,6 +18,7 @@ mod vectors;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use ring::hmac;
 use time::{Date, Duration, OffsetDateTime};
@@ -70,12 +71,15 @@ where
 /// Verifies the requests to one external key store, with its credentials and allowed Regions.
 ///
 /// Never changes: where a credential is created or revoked, a new verifier takes the place of the old one, and
-/// everything derived from a revoked secret goes with it. Only the cache of signing keys changes inside; reading it takes no lock.
+/// everything derived from a revoked secret goes with it. Only the cache of signing keys and the times of the last uses
+/// change inside; neither takes a lock.
 pub struct Verifier {
     /// Where in `secrets` the secret of an access key id stands.
     positions: HashMap<AccessKeyId, usize>,
     /// At [`DECOY`] the secret that stands in for the one of an unknown access key id.
     secrets: Vec<SecretAccessKey>,
+    /// When each of `secrets` last verified a request, in seconds since 1970; 0 for never.
+    last_uses: Vec<AtomicI64>,
     regions: Regions,
     signing_keys: SigningKeys,
 }
@@ -101,11 +105,42 @@ impl Verifier {
             secrets.push(secret);
         }
         Ok(Self {
+            last_uses: secrets.iter().map(|_| AtomicI64::new(0)).collect(),
             positions,
             secrets,
             regions,
             signing_keys: SigningKeys::default(),
         })
+    }
+
+    /// When each credential last signed a request that verified, to the second.
+    pub fn last_uses(&self) -> impl Iterator<Item = (&AccessKeyId, Option<OffsetDateTime>)> {
+        self.positions.iter().map(|(id, &position)| {
+            let seconds = self.last_uses.get(position);
+            let seconds = seconds.map_or(0, |seconds| seconds.load(Ordering::Relaxed));
+            let time = OffsetDateTime::from_unix_timestamp(seconds).ok();
+            (id, time.filter(|_| seconds != 0))
+        })
+    }
+
+    /// Takes over the last uses of a verifier that this one replaces.
+    pub fn take_over_last_uses(&self, old: &Self) {
+        for (id, time) in old.last_uses() {
+            let position = self.positions.get(id);
+            if let (Some(&position), Some(time)) = (position, time) {
+                self.note_use(position, time);
+            }
+        }
+    }
+
+    /// Writes once a second at most, so that the cores do not take the line from each other.
+    fn note_use(&self, position: usize, now: OffsetDateTime) {
+        let now = now.unix_timestamp();
+        if let Some(last) = self.last_uses.get(position)
+            && last.load(Ordering::Relaxed) < now
+        {
+            last.store(now, Ordering::Relaxed);
+        }
     }
 
     /// Tells which credential signed the request, if one did, less than five minutes from `now`.
@@ -127,13 +162,13 @@ impl Verifier {
         let value = authorization::of(request)?;
         let authorization = Authorization::parse(value.as_ref())?;
         Claim::read(request, &authorization, SERVICE, now)
-            .and_then(|claim| self.judge(&claim))
+            .and_then(|claim| self.judge(&claim, now))
             .map_err(|reason| {
                 AuthenticationFailed::of(reason, authorization.credential.access_key_id)
             })
     }
 
-    fn judge(&self, claim: &Claim<'_>) -> Result<&AccessKeyId, Reason> {
+    fn judge(&self, claim: &Claim<'_>, now: OffsetDateTime) -> Result<&AccessKeyId, Reason> {
         let credential = &claim.authorization.credential;
         let region = credential.region;
         let known = self.positions.get_key_value(credential.access_key_id);
@@ -170,6 +205,7 @@ impl Verifier {
             self.signing_keys
                 .remember(claim.date, region, keys.collect());
         }
+        self.note_use(position, now);
         Ok(id)
     }
 }
@@ -303,7 +339,21 @@ mod tests {
         assert_eq!(forged, Err(Reason::SignatureMismatch));
         assert_eq!(cached("us-east-2"), [false; 3]);
 
+        assert!(verifier.last_uses().all(|(_, time)| time.is_none()));
         assert_eq!(verify(&verifier, ID, "us-east-1"), Ok(()));
+        let used = |verifier: &Verifier| {
+            let uses = verifier.last_uses().map(|(id, time)| (id.clone(), time));
+            uses.collect::<Vec<_>>()
+        };
+        let now = (
+            AccessKeyId::try_from(ID).unwrap(),
+            Some(datetime!(2026-11-24 12:36:00 UTC)),
+        );
+        assert_eq!(used(&verifier), std::slice::from_ref(&now));
+        let secret = SecretAccessKey::try_from(DECOY_SECRET).unwrap();
+        let next = Verifier::new([(now.0.clone(), secret)], Regions::Any).unwrap();
+        next.take_over_last_uses(&verifier);
+        assert_eq!(used(&next), [now]);
         // The decoy's key too, so that an unknown id costs no derivation where a known one does not.
         assert_eq!(cached("us-east-1"), [true, true, false]);
         assert_eq!(cached("us-east-2"), [false; 3]);

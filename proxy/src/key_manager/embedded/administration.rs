@@ -280,6 +280,7 @@ impl Administration {
             access_key_id: id.to_string(),
             uri_path_prefix: credential.uri_path_prefix.to_string(),
             created: timestamp(credential.created),
+            last_used: None,
         };
         let mut infos: Vec<_> = self.live.credentials.snapshot().iter().map(info).collect();
         infos.sort_by(|a, b| a.access_key_id.cmp(&b.access_key_id));

@@ -46,6 +46,9 @@ pub struct CredentialInfo {
     pub uri_path_prefix: String,
     /// RFC 3339.
     pub created: String,
+    /// When the server that was asked last took a signature of it, in RFC 3339; `None` if not since its start.
+    #[serde(default)]
+    pub last_used: Option<String>,
 }
 
 /// A credential just made: the only time that its secret is shown.

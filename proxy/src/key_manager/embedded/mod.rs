@@ -31,6 +31,7 @@ pub use administration::{Administration, Force, ListedKeys};
 pub use backup::{BackupError, BackupHeader, BackupSeal, Restored, restore};
 pub use cipher::KeyMaterial;
 pub use credentials::{Credential, CredentialMap, Credentials};
+pub(crate) use info::timestamp;
 pub use info::{CredentialInfo, KeyInfo, NewCredential, VersionInfo};
 pub use migrate::{MigrateError, Migrated, migrate};
 pub use record::{InvalidUsages, Usages, VersionState};
