@@ -16,6 +16,7 @@
 //! | [`key_store`] | URI path prefixes with their credentials and keys |
 //! | [`key_manager`] | the seam to what holds the keys |
 //! | [`health`] | probes and what they found |
+//! | [`kms`] | the other side: a small client of KMS, for the `kms` commands |
 //! | [`process_memory`] | memory out of core dumps, debuggers and swap |
 //! | [`descriptor_limit`] | how many connections the system allows |
 //! | [`request_log`] | one line per request |
@@ -34,6 +35,7 @@ pub mod health;
 mod http;
 pub mod key_manager;
 pub mod key_store;
+pub mod kms;
 mod ops;
 pub mod pipeline;
 pub mod process_memory;
