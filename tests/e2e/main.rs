@@ -9,6 +9,10 @@
 //! | `story/accounts.py` | two accounts, users, roles, signatures, policies, grants | boto3 |
 //! | `story/encryption_sdk.py` | messages for one key and for several, before and after a disconnect | AWS Encryption SDK |
 //! | `story/terraform.py` | the calls that Terraform's AWS provider makes | boto3 |
+//! | `kms_commands` | `xks-proxy kms …`: link, keys, status, rotation | Rust SDK |
+//! | `kms_refusals` | what they say when something is wrong, and what they leave behind | Rust SDK |
+//! | `kms_guide` | what `proxy/docs/kms.md` tells operators to run | bash |
+//! | `kms_setup` | what `xks-proxy kms setup` prints | AWS CLI, Terraform |
 //! | `terraform` | the same, by the provider itself, where it is installed | Terraform |
 //! | `scenario.json` | a store's life from its creation to its reconnection | all |
 //! | `model` | KMS's model: the constraints of every input, every paginator | raw HTTP, boto3 |
@@ -22,6 +26,10 @@ mod clients;
 mod fleet;
 mod guide;
 mod hsm;
+mod kms_commands;
+mod kms_guide;
+mod kms_refusals;
+mod kms_setup;
 mod load_tool;
 mod model;
 mod pasted;

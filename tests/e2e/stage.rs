@@ -2,6 +2,7 @@
 //! and restart the proxy, count bytes.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use harness::byte_counter::{ByteCounter, Counts};
@@ -15,7 +16,7 @@ pub(crate) struct Stage {
     simulator: Simulator,
     counter: ByteCounter,
     proxy: DevProxy,
-    _data_dir: TempDir,
+    data_dir: TempDir,
 }
 
 /// How long things take.
@@ -52,7 +53,7 @@ impl Stage {
             simulator,
             counter,
             proxy,
-            _data_dir: data_dir,
+            data_dir,
         }
     }
 
@@ -77,6 +78,11 @@ impl Stage {
             "secret_access_key": env.signer.secret_access_key,
             "external_key_id": env.key_id,
         })
+    }
+
+    /// The configuration of the proxy.
+    pub(crate) fn proxy_config(&self) -> PathBuf {
+        self.data_dir.path().join("xks-proxy.toml")
     }
 
     pub(crate) fn endpoint_url(&self) -> String {

@@ -128,7 +128,7 @@ impl<'t> Terraform<'t> {
     }
 }
 
-fn plugins() -> Result<PathBuf, String> {
+pub(crate) fn plugins() -> Result<PathBuf, String> {
     let folder = std::env::var_os("XKS_TEST_TERRAFORM_PLUGINS");
     let folder =
         folder.ok_or("XKS_TEST_TERRAFORM_PLUGINS names no folder with its AWS provider")?;

@@ -24,6 +24,9 @@ pub(super) struct Arguments {
     /// Make a credential for this external key store [default: the one of the configuration, if it has one]
     #[arg(long, value_name = "PREFIX", value_parser = uri_path_prefix)]
     uri_path_prefix: Option<UriPathPrefix>,
+    /// Make no credential: `kms link` makes one that nobody sees
+    #[arg(long, conflicts_with = "uri_path_prefix")]
+    no_credential: bool,
     #[command(flatten)]
     credential_file: CredentialFile,
     /// Take the store that is there for the newest, although an older copy was recognized
@@ -56,7 +59,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         note("Keep a copy of the root key elsewhere: without it nothing in the store can be read.");
     }
     let only = match location.prefixes.as_deref() {
-        Some([only]) => Some(only.clone()),
+        Some([only]) if !arguments.no_credential => Some(only.clone()),
         _ => None,
     };
     let file = &arguments.credential_file;
@@ -68,7 +71,8 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     match credential {
         Some(credential) => file.tell(&credential),
         None => note(
-            "Next: `xks-proxy credential create --uri-path-prefix PREFIX` makes a credential for KMS.",
+            "Next: serve, and `xks-proxy kms link` creates KMS's side; `xks-proxy credential create --uri-path-prefix \
+             PREFIX` makes a credential for the KMS console.",
         ),
     }
     Ok(())

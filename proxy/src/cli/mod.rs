@@ -7,6 +7,7 @@ mod credential;
 mod dev;
 mod init;
 mod key;
+mod kms;
 mod location;
 mod output;
 mod reload;
@@ -27,7 +28,7 @@ use xks_api::ids::{
     UriPathPrefix,
 };
 
-use crate::config::ConfigError;
+use crate::config::{ConfigError, InvalidUriEndpoint, UriEndpoint};
 use crate::key_manager::embedded::{InvalidUsages, Usages};
 use crate::request_log::LogFormat;
 
@@ -57,6 +58,8 @@ enum Command {
     Key(key::Arguments),
     /// Make, list and revoke the credentials that KMS signs with
     Credential(credential::Arguments),
+    /// Create and look after KMS's side: link a key store, make KMS keys, compare, rotate the credential
+    Kms(kms::Arguments),
     /// Change the root key that everything in the store is wrapped under
     RootKey(root_key::Arguments),
     /// Move keys and credentials between a folder and a database
@@ -143,6 +146,7 @@ pub fn main() -> ExitCode {
         Command::Init(arguments) => init::run(arguments),
         Command::Key(arguments) => key::run(arguments),
         Command::Credential(arguments) => credential::run(arguments),
+        Command::Kms(arguments) => kms::run(arguments),
         Command::RootKey(arguments) => root_key::run(arguments),
         Command::Store(arguments) => store::run(arguments),
         Command::Completions { shell } => completions(shell),
@@ -181,6 +185,10 @@ fn external_key_id(text: &str) -> Result<ExternalKeyId, InvalidExternalKeyId> {
     ExternalKeyId::try_from(text)
 }
 
+fn uri_endpoint(text: &str) -> Result<UriEndpoint, InvalidUriEndpoint> {
+    UriEndpoint::try_from(text)
+}
+
 fn uri_path_prefix(text: &str) -> Result<UriPathPrefix, InvalidUriPathPrefix> {
     UriPathPrefix::try_from(text)
 }
@@ -203,6 +211,7 @@ Examples:
   xks-proxy check --config /etc/xks-proxy.toml    find out what is wrong before KMS does
   xks-proxy init --config /etc/xks-proxy.toml     make root key, store and first credential
   xks-proxy key create payroll --config FILE      make a key
+  xks-proxy kms link --config FILE                tell KMS about it, and connect
   xks-proxy completions bash                      complete commands in bash";
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod postgres;
 mod read;
 #[cfg(feature = "transit")]
 mod transit;
+mod uri_endpoint;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -25,6 +26,7 @@ use xks_api::sigv4::Regions;
 pub use document::Problem;
 pub use files::Source;
 pub use key_managers::{KeyManagerConfig, WrappingKeyManager};
+pub use uri_endpoint::{InvalidUriEndpoint, UriEndpoint};
 
 use crate::key_store::KeySelection;
 use crate::request_log::LogFormat;
@@ -117,6 +119,21 @@ pub struct KeyStoreConfig {
     pub regions: Regions,
     /// The credentials of the files that it names; those of `credential_store` come in addition.
     pub credentials: Vec<(AccessKeyId, SecretAccessKey)>,
+    /// How KMS knows it, for the `kms` commands alone.
+    pub link: LinkConfig,
+}
+
+/// What KMS is told of an external key store.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct LinkConfig {
+    /// The XksProxyUriEndpoint: `https://` and a host.
+    pub uri_endpoint: Option<UriEndpoint>,
+    /// Its friendly name.
+    pub custom_key_store_name: Option<String>,
+    /// Where KMS reaches the proxy through Amazon VPC.
+    pub vpc_endpoint_service_name: Option<String>,
+    /// The account that has the endpoint service, if it is another one.
+    pub vpc_endpoint_service_owner: Option<String>,
 }
 
 impl Config {
@@ -144,6 +161,26 @@ pub struct KeyConfig {
     pub key_managers: Vec<(String, KeyManagerConfig)>,
     /// Who answers under which prefix.
     pub key_stores: Vec<KeyStoreConfig>,
+}
+
+/// Reads the credential of one file, as `credential create` writes them, for this prefix.
+///
+/// # Errors
+/// What is wrong with the file.
+pub fn read_credential(
+    file: &Path,
+    prefix: &UriPathPrefix,
+) -> Result<(AccessKeyId, SecretAccessKey), ConfigError> {
+    let credential = files::Files::default().credential(file, &prefix.uri_path());
+    credential.map_err(|unusable| {
+        ConfigError(vec![Problem {
+            file: file.to_owned(),
+            line: None,
+            field: String::new(),
+            found: unusable.found,
+            expected: unusable.expected.to_owned(),
+        }])
+    })
 }
 
 fn read_text(file: &Path) -> Result<String, ConfigError> {
@@ -354,6 +391,30 @@ mod tests {
                 "credential.json"
             ]
         );
+    }
+
+    #[test]
+    fn what_kms_is_told_is_of_the_key_store() {
+        let mut text = EXAMPLE.to_owned();
+        for field in [
+            "uri_endpoint",
+            "custom_key_store_name",
+            "vpc_endpoint_service_name",
+            "vpc_endpoint_service_owner",
+        ] {
+            text = text.replace(&format!("# {field}"), field);
+        }
+        let link = load(&text).unwrap().key_stores.remove(0).link;
+        assert_eq!(link.uri_endpoint.unwrap().host(), "xks.example.com");
+        assert_eq!(link.custom_key_store_name.unwrap(), "tenant-a");
+        assert!(link.vpc_endpoint_service_name.is_some());
+        assert_eq!(link.vpc_endpoint_service_owner.unwrap(), "111122223333");
+        let wrong = text
+            .replace("https://xks.example.com", "https://xks.example.com:443")
+            .replace("com.amazonaws.vpce.us", "us")
+            .replace("111122223333", "1111");
+        let error = load(&wrong).unwrap_err();
+        assert_eq!(error.0.len(), 3, "{error}");
     }
 
     #[test]

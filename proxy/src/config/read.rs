@@ -12,7 +12,7 @@ use super::document::{Document, Section, duration, integer, socket_addr, text};
 use super::files::{Files, Unusable};
 use super::{
     Config, ConfigError, DEFAULT_POLL_INTERVAL, HealthConfig, KeyConfig, KeyManagerConfig,
-    KeyStoreConfig, LogConfig,
+    KeyStoreConfig, LinkConfig, LogConfig, UriEndpoint,
 };
 use crate::key_store::KeySelection;
 use crate::request_log::LogFormat;
@@ -246,8 +246,10 @@ impl Reader<'_> {
                 }
             }
         }
+        let link = link(fields);
         fields.refuse_others();
         Some(KeyStoreConfig {
+            link,
             prefix: prefix?,
             key_manager: key_manager?,
             credential_store,
@@ -273,6 +275,34 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+}
+
+/// How KMS knows a key store.
+fn link(fields: &Fields<'_, '_>) -> LinkConfig {
+    let account = |text: &String| text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit());
+    let service = |text: &String| text.contains(".vpce.") && text.contains(".vpce-svc-");
+    LinkConfig {
+        uri_endpoint: fields.optional(
+            "uri_endpoint",
+            |v| UriEndpoint::try_from(v.as_str()?).ok(),
+            "https:// and a host name, without port and path, such as \"https://xks.example.com\"",
+        ),
+        custom_key_store_name: fields.optional(
+            "custom_key_store_name",
+            |v| text(v).filter(|name| (1..=256).contains(&name.chars().count())),
+            "1 to 256 characters",
+        ),
+        vpc_endpoint_service_name: fields.optional(
+            "vpc_endpoint_service_name",
+            |v| text(v).filter(service),
+            "a name such as \"com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0\"",
+        ),
+        vpc_endpoint_service_owner: fields.optional(
+            "vpc_endpoint_service_owner",
+            |v| text(v).filter(account),
+            "an AWS account id of 12 digits",
+        ),
     }
 }
 

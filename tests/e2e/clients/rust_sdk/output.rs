@@ -16,6 +16,12 @@ pub(super) fn store(store: &CustomKeyStoresListEntry) -> Value {
         "CustomKeyStoreName": store.custom_key_store_name(),
         "ConnectionState": store.connection_state().map(|state| state.as_str()),
         "ConnectionErrorCode": store.connection_error_code().map(|code| code.as_str()),
+        "XksProxyConfiguration": store.xks_proxy_configuration().map(|proxy| json!({
+            "Connectivity": proxy.connectivity().map(|connectivity| connectivity.as_str()),
+            "AccessKeyId": proxy.access_key_id(),
+            "UriEndpoint": proxy.uri_endpoint(),
+            "UriPath": proxy.uri_path(),
+        })),
     })
 }
 
