@@ -261,6 +261,8 @@ fn an_interrupted_rotation_goes_on_where_it_was() {
     interrupted.wait_until("the third step", LIMIT, |p| {
         p.stderr().contains("3/4").then_some(())
     });
+    let said = commands.fails(&["kms", "rotate-credential"]);
+    assert!(said.contains("is under way"), "{said}");
     interrupted.kill();
     let new = signs_with(&mut kms);
     assert_ne!(new, old);

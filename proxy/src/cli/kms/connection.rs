@@ -90,7 +90,8 @@ async fn ask_to_connect(kms: &KmsClient, store: &CustomKeyStore) -> Result<(), F
     asked.await.map_err(|e| advice::failure(&e))
 }
 
-async fn to_disconnected(
+/// Disconnects a store in whatever state it is.
+pub(super) async fn to_disconnected(
     kms: &KmsClient,
     store: CustomKeyStore,
     limit: Duration,

@@ -13,7 +13,7 @@ use super::link::{Handed, until_known};
 use super::progress::Progress;
 use super::proxy_side::{ProxyCredential, ProxySide};
 use super::rotation_record::{Rotation, RotationRecord};
-use super::{AwsArguments, KeyStoreArguments, advice, duration, keys};
+use super::{AwsArguments, KeyStoreArguments, advice, connection, duration, keys};
 use crate::cli::output::{OutputArguments, note};
 use crate::cli::{Failure, File};
 use crate::kms::{ConnectionState, CustomKeyStore, KeyState, KmsClient, StoreChange};
@@ -49,6 +49,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let store = proxy.find_linked(&kms).await?;
     let deadline = Instant::now() + arguments.wait;
     let id = store.custom_key_store_id.clone();
+    let store = out_of_failed(&kms, store, arguments.wait).await?;
     if let Some(file) = &arguments.credential {
         let handed = Handed::choose(&proxy, Some(file))?;
         let old = signs_with(&store).to_owned();
@@ -64,6 +65,7 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
             .done(&format!("{id} signs with {new}"), &object);
     }
     let record = RotationRecord::of(&proxy, &id)?;
+    let _alone = record.lock()?;
     if !proxy.server_answers() {
         return Err(Failure::Failed(
             "no proxy answers at the admin socket, and only a running one can tell which credential KMS uses: start it, \
@@ -92,7 +94,23 @@ pub(super) async fn run(arguments: Arguments) -> Result<(), Failure> {
     let Rotation { old, new, .. } = &rotation;
     let object = json!({ "custom_key_store_id": id, "old": old, "new": new, "revoked": revoked });
     let sentence = format!("{id} signs with {new}");
-    arguments.output.done(&sentence, &object)
+    arguments.output.done(&sentence, &object)?;
+    if store.connection_state == ConnectionState::Disconnected {
+        note("It is DISCONNECTED: `xks-proxy kms connect` connects it.");
+    }
+    Ok(())
+}
+
+/// KMS takes a credential while a store is CONNECTED or DISCONNECTED; one that is FAILED serves nobody.
+async fn out_of_failed(
+    kms: &KmsClient,
+    store: CustomKeyStore,
+    limit: Duration,
+) -> Result<CustomKeyStore, Failure> {
+    match store.connection_state {
+        ConnectionState::Failed => connection::to_disconnected(kms, store, limit).await,
+        _ => Ok(store),
+    }
 }
 
 /// A rotation that an earlier run has begun, if KMS has its new credential; what is left of another one goes.

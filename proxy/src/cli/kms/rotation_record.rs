@@ -1,6 +1,8 @@
 //! What is written down of a credential's rotation, so that an interrupted one goes on: no secrets.
 
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,26 @@ impl RotationRecord {
         }
         let name = format!("rotation-{custom_key_store_id}.json");
         Ok(Self(proxy.store()?.place.data_dir.join(name)))
+    }
+
+    /// Keeps other runs of the same rotation away, until it is dropped.
+    pub(super) fn lock(&self) -> Result<File, Failure> {
+        let path = self.0.with_extension("lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path);
+        let file = file.map_err(|e| Failure::of(path.display(), &e))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(Failure::Failed(
+                "another `kms rotate-credential` of this key store is under way: wait for its end"
+                    .into(),
+            )),
+            Err(TryLockError::Error(e)) => Err(Failure::of(path.display(), &e)),
+        }
     }
 
     pub(super) fn read(&self) -> Result<Option<Rotation>, Failure> {
