@@ -11,6 +11,7 @@
 //! | `story/terraform.py` | the calls that Terraform's AWS provider makes | boto3 |
 //! | `kms_commands` | `xks-proxy kms …`: link, keys, status, rotation | Rust SDK |
 //! | `kms_refusals` | what they say when something is wrong, and what they leave behind | Rust SDK |
+//! | `aws_page` | what `proxy/docs/aws.md` tells, run or parsed; options and links of that page and `kms.md` | AWS CLI, Terraform |
 //! | `kms_guide` | what `proxy/docs/kms.md` tells operators to run | bash |
 //! | `kms_setup` | what `xks-proxy kms setup` prints | AWS CLI, Terraform |
 //! | `terraform` | the same, by the provider itself, where it is installed | Terraform |
@@ -22,6 +23,7 @@
 //! | `pasted` | what the README and the demo tell users to paste | boto3, AWS CLI |
 //! | `load_tool` | `xks-load`: what it sends, counts, and says of servers that do not do well | itself |
 
+mod aws_page;
 mod clients;
 mod fleet;
 mod guide;
