@@ -176,7 +176,12 @@ fn status_compares_both_sides_and_says_why_a_key_cannot_be_used() {
             .clone()
     };
     assert_eq!(key(&status, "demo")["kms_key_state"], "Enabled");
-    assert_eq!(key(&status, "no-usage")["kms_key_arn"], Value::Null);
+    let none = key(&status, "no-usage");
+    assert_eq!(none["kms_key_arn"], Value::Null);
+    assert!(
+        text(&none["note"]).contains("no KMS key can have it"),
+        "{none}"
+    );
 
     commands.ok(&["key", "disable", "demo"]);
     let said = commands.fails(&["kms", "status"]);

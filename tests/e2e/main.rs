@@ -10,6 +10,7 @@
 //! | `story/encryption_sdk.py` | messages for one key and for several, before and after a disconnect | AWS Encryption SDK |
 //! | `story/terraform.py` | the calls that Terraform's AWS provider makes | boto3 |
 //! | `kms_commands` | `xks-proxy kms …`: link, keys, status, rotation | Rust SDK |
+//! | `kms_lost_answers` | KMS does what they ask, and nobody hears of it | Rust SDK |
 //! | `kms_refusals` | what they say when something is wrong, and what they leave behind | Rust SDK |
 //! | `aws_page` | what `proxy/docs/aws.md` tells, run or parsed; options and links of that page and `kms.md` | AWS CLI, Terraform |
 //! | `kms_guide` | what `proxy/docs/kms.md` tells operators to run | bash |
@@ -30,6 +31,7 @@ mod guide;
 mod hsm;
 mod kms_commands;
 mod kms_guide;
+mod kms_lost_answers;
 mod kms_refusals;
 mod kms_setup;
 mod load_tool;

@@ -6,6 +6,8 @@ COPY . .
 RUN cargo build --locked --profile dist --bin xks-proxy
 
 FROM debian:bookworm-slim
+# For `xks-proxy kms`, which calls AWS.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /src/target/dist/xks-proxy /usr/bin/xks-proxy
 RUN install -d -o 65532 -g 65532 -m 0700 /var/lib/xks-proxy
 # A number, so that Kubernetes can see that it is not root.

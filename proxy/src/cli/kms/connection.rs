@@ -111,8 +111,15 @@ async fn disconnect_and_wait(
         ConnectionState::Disconnected => return Ok(store),
         ConnectionState::Disconnecting => {}
         ConnectionState::Connected | ConnectionState::Connecting | ConnectionState::Failed => {
-            let asked = kms.disconnect_custom_key_store(id).await;
-            asked.map_err(|e| advice::failure(&e))?;
+            if let Err(error) = kms.disconnect_custom_key_store(id).await {
+                // Its answer may have been lost, and another attempt then finds the store DISCONNECTING.
+                let now = kms.custom_key_store(id).await;
+                let on_its_way =
+                    now.is_ok_and(|store| store.is_some_and(|store| is_leaving(&store)));
+                if !on_its_way {
+                    return Err(advice::failure(&error));
+                }
+            }
         }
     }
     wait_for(
@@ -123,6 +130,13 @@ async fn disconnect_and_wait(
         progress,
     )
     .await
+}
+
+fn is_leaving(store: &CustomKeyStore) -> bool {
+    matches!(
+        store.connection_state,
+        ConnectionState::Disconnecting | ConnectionState::Disconnected
+    )
 }
 
 /// Asks for the store's state until it is one of these.

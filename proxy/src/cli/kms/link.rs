@@ -295,5 +295,5 @@ Examples:
   xks-proxy kms link --config FILE --region eu-central-1 --profile kms-admin --json
   xks-proxy kms link --config FILE --uri-endpoint https://xks.internal.example.com \\
       --vpc-endpoint-service-name com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0
-  AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any xks-proxy kms link --config xks-dev/xks-proxy.toml \\
-      --uri-endpoint https://xks.test --region us-east-1 --endpoint-url http://127.0.0.1:4599   (kms-sim)";
+  xks-proxy kms link --config xks-dev/xks-proxy.toml --uri-endpoint https://xks.test \\
+      --region us-east-1 --endpoint-url http://127.0.0.1:4599           to kms-sim, for a trial";

@@ -221,6 +221,10 @@ fn compare_keys(
             kms_key_state: None,
             note: Some(match info {
                 None if visible => "named in the configuration, and not there".to_owned(),
+                Some(info) if !is_for_both(info) => {
+                    "no KMS key can have it, as it is not for both encryption and decryption"
+                        .to_owned()
+                }
                 _ => format!("has no KMS key: `xks-proxy kms create-key {id}` makes one"),
             }),
         });
