@@ -19,6 +19,7 @@
 //! | `scenario.json` | a store's life from its creation to its reconnection | all |
 //! | `model` | KMS's model: the constraints of every input, every paginator | raw HTTP, boto3 |
 //! | `guide` | what `kms-sim/docs/clients.md` tells users to paste | all, and pytest |
+//! | `faults` | key managers with a full disk, behind a dead link, with an expired certificate | raw HTTP |
 //! | `fleet` | three proxies on one database behind a load balancer, drained and killed under load | Rust SDK |
 //! | `postgresql_guide` | what `proxy/docs/postgresql.md` tells operators to run | bash |
 //! | `pasted` | what the README and the demo tell users to paste | boto3, AWS CLI |
@@ -26,6 +27,7 @@
 
 mod aws_page;
 mod clients;
+mod faults;
 mod fleet;
 mod guide;
 mod hsm;
@@ -43,6 +45,7 @@ mod stage;
 mod story;
 mod terraform;
 mod transit;
+mod two_stores;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};

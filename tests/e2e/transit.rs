@@ -10,21 +10,20 @@ use std::time::{Duration, Instant};
 use harness::https::Connection;
 use harness::openbao::{OpenBao, Tenant, ca_file};
 use harness::process::{Process, run};
-use harness::programs::{DevEnv, DevProxy, Simulator};
-use harness::signer::Signer;
+use harness::programs::Simulator;
 use harness::{backend, binaries, free_port, temp_dir, wait_for};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 
 use crate::clients::{Client as _, RustSdk};
+use crate::two_stores::{Proxy, Tried};
 
 #[test]
 fn kms_keys_in_transit_live_through_a_rotation_and_a_frozen_server() {
     let Some(bao) = bao() else { return };
     let _alone = crate::alone();
     // Nothing is measured here, and this machine may be busy.
-    let proxy = Proxy::start(bao, "3s", "4s");
+    let Service { proxy, tenant } = Service::start(bao, "3s", "4s");
     let simulator = Simulator::start(&[
         format!("--resolve=xks.test={}", proxy.env.address),
         format!("--trust-ca={}", proxy.env.ca_file.display()),
@@ -38,10 +37,10 @@ fn kms_keys_in_transit_live_through_a_rotation_and_a_frozen_server() {
             "CustomKeyStoreType": "EXTERNAL_KEY_STORE",
             "XksProxyConnectivity": "PUBLIC_ENDPOINT",
             "XksProxyUriEndpoint": "https://xks.test",
-            "XksProxyUriPath": proxy.transit.uri_path,
+            "XksProxyUriPath": proxy.tried.uri_path,
             "XksProxyAuthenticationCredential": {
-                "AccessKeyId": proxy.transit.signer.access_key_id,
-                "RawSecretAccessKey": proxy.transit.signer.secret_access_key,
+                "AccessKeyId": proxy.tried.signer.access_key_id,
+                "RawSecretAccessKey": proxy.tried.signer.secret_access_key,
             },
         }),
     );
@@ -62,15 +61,13 @@ fn kms_keys_in_transit_live_through_a_rotation_and_a_frozen_server() {
         let refused = kms.fails("CreateKey", key(unknown));
         assert_eq!(refused, "XksKeyNotFoundException", "{why}");
     }
-    assert!(!proxy.tenant.has_key("no-such-key"));
+    assert!(!tenant.has_key("no-such-key"));
     let key = kms.works("CreateKey", key("payments"))["KeyMetadata"]["Arn"].clone();
 
     let context = json!({"project": "nile"});
     let encrypt = json!({"KeyId": key, "Plaintext": "TmlsZSD/AA==", "EncryptionContext": context});
     let before = kms.works("Encrypt", encrypt.clone())["CiphertextBlob"].clone();
-    proxy
-        .tenant
-        .post("transit/keys/payments/rotate", &json!({}));
+    tenant.post("transit/keys/payments/rotate", &json!({}));
     // Older than key_max_age: the next one is of the new version.
     std::thread::sleep(Duration::from_millis(1_100));
     let after = kms.works("Encrypt", encrypt.clone())["CiphertextBlob"].clone();
@@ -83,7 +80,7 @@ fn kms_keys_in_transit_live_through_a_rotation_and_a_frozen_server() {
     }
     // The old version alone is what Transit does not take any more.
     let config = json!({"min_decryption_version": 2});
-    proxy.tenant.post("transit/keys/payments/config", &config);
+    tenant.post("transit/keys/payments/config", &config);
     assert_eq!(
         kms.fails("Decrypt", decrypt(&before)),
         "KMSInvalidStateException"
@@ -102,9 +99,9 @@ fn kms_keys_in_transit_live_through_a_rotation_and_a_frozen_server() {
         });
     }
 
-    proxy.tenant.bao.signal(Signal::STOP);
+    tenant.bao.signal(Signal::STOP);
     assert_eq!(kms.fails("Encrypt", encrypt), "KMSInvalidStateException");
-    proxy.tenant.bao.signal(Signal::CONT);
+    tenant.bao.signal(Signal::CONT);
     wait_for("Decrypt, by itself", LIMIT, || {
         kms.call("Decrypt", decrypt(&after)).ok()
     });
@@ -114,17 +111,17 @@ fn kms_keys_in_transit_live_through_a_rotation_and_a_frozen_server() {
 fn a_frozen_or_sealed_transit_is_told_and_does_not_slow_other_stores() {
     let Some(bao) = bao() else { return };
     let _alone = crate::alone();
-    let proxy = Proxy::start(bao, "150ms", "200ms");
-    let both = [&proxy.transit, &proxy.embedded];
+    let Service { mut proxy, tenant } = Service::start(bao, "150ms", "200ms");
+    let both = [&proxy.tried, &proxy.embedded];
     for store in both {
         wait_for("a first encryption", LIMIT, || {
-            (store.encrypt().0 == 200).then_some(())
+            (store.encrypt().status == 200).then_some(())
         });
         wait_for("a healthy key manager", LIMIT, || {
             (store.health() == "ACTIVE").then_some(())
         });
     }
-    let bao = &proxy.tenant.bao;
+    let bao = &tenant.bao;
     bao.signal(Signal::STOP);
     let ended = AtomicBool::new(false);
     let began = Instant::now();
@@ -134,10 +131,9 @@ fn a_frozen_or_sealed_transit_is_told_and_does_not_slow_other_stores() {
                 scope.spawn(|| {
                     let mut answers = Vec::new();
                     while !ended.load(Ordering::Relaxed) && began.elapsed() < LIMIT {
-                        let start = Instant::now();
-                        let (status, name) = proxy.transit.encrypt();
-                        assert_eq!((status, &*name), (503, "DependencyTimeoutException"));
-                        answers.push(start.elapsed());
+                        let answer = proxy.tried.encrypt();
+                        assert!(answer.is(503, "DependencyTimeoutException"), "{answer:?}");
+                        answers.push(answer.took);
                         std::thread::sleep(Duration::from_millis(20));
                     }
                     answers
@@ -147,12 +143,12 @@ fn a_frozen_or_sealed_transit_is_told_and_does_not_slow_other_stores() {
         let unavailable = scope.spawn(|| {
             // Every second, and each probe ends with the time limit of its requests.
             wait_for("UNAVAILABLE", LIMIT, || {
-                (proxy.transit.health() == "UNAVAILABLE").then_some(())
+                (proxy.tried.health() == "UNAVAILABLE").then_some(())
             });
         });
         for _ in 0..100 {
             // In time, or it would be a DependencyTimeoutException.
-            assert_eq!(proxy.embedded.encrypt(), (200, String::new()));
+            assert_eq!(proxy.embedded.round_trip(), Ok(()));
             std::thread::sleep(Duration::from_millis(10));
         }
         unavailable.join().unwrap();
@@ -166,24 +162,20 @@ fn a_frozen_or_sealed_transit_is_told_and_does_not_slow_other_stores() {
     });
     bao.signal(Signal::CONT);
     wait_for("service, by itself", LIMIT, || {
-        (proxy.transit.encrypt().0 == 200 && proxy.transit.health() != "UNAVAILABLE").then_some(())
+        (proxy.tried.encrypt().status == 200 && proxy.tried.health() != "UNAVAILABLE").then_some(())
     });
 
     bao.seal();
     wait_for("InternalException", LIMIT, || {
-        let answer = proxy.transit.encrypt();
-        (answer == (500, "InternalException".to_owned())).then_some(())
+        let answer = proxy.tried.encrypt();
+        answer.is(500, "InternalException").then_some(())
     });
-    assert_eq!(proxy.embedded.encrypt(), (200, String::new()));
+    assert_eq!(proxy.embedded.round_trip(), Ok(()));
     bao.unseal();
     wait_for("service, by itself", LIMIT, || {
-        (proxy.transit.encrypt().0 == 200).then_some(())
+        (proxy.tried.encrypt().status == 200).then_some(())
     });
-    assert!(
-        !proxy.process.stderr().contains("panicked"),
-        "{}",
-        proxy.process.outputs()
-    );
+    proxy.has_not_panicked();
     let told = proxy.process.outputs();
     let token = std::fs::read_to_string(proxy.folder.path().join("bao-token")).unwrap();
     assert!(!told.contains(&token), "the token is in the output");
@@ -318,142 +310,39 @@ impl Kms {
     }
 }
 
-/// A proxy with two stores: one on Transit, one on its own keys.
-struct Proxy {
-    process: Process,
+/// A proxy with a store on Transit, and OpenBao.
+struct Service {
+    proxy: Proxy,
     tenant: Tenant,
-    folder: TempDir,
-    env: DevEnv,
-    transit: Store,
-    embedded: Store,
 }
 
-impl Proxy {
+impl Service {
     fn start(bao: OpenBao, timeout: &str, key_manager_timeout: &str) -> Self {
         let tenant = Tenant::root_of(Arc::new(bao));
         for key in ["payments", "xks-proxy-test"] {
             tenant.create_key(key);
         }
-        // `dev` makes certificate, store and credential; what it wrote is then served with more in it.
-        let folder = temp_dir();
-        let mut dev = DevProxy::start(folder.path());
-        let env = dev.env.clone();
-        dev.process().terminate();
-        dev.process().wait(LIMIT);
-        let signer = Signer::new(
-            "ABCDEFGHIJKLMNOPQRST",
-            "SesameSesameSesameSesameSesameSesameSesameSesame",
-        );
-        let uri_path = "/bao/kms/xks/v1";
-        let credential = json!({
-            "XksProxyUriPath": uri_path,
-            "XksProxyAuthenticationCredential": {
-                "AccessKeyId": signer.access_key_id,
-                "RawSecretAccessKey": signer.secret_access_key,
-            },
-        });
-        let write = |name: &str, text: &str| {
-            let path = folder.path().join(name);
-            std::fs::write(&path, text).expect("a file in a folder of ours");
-            path
+        let table = transit_table(&format!("https://{}", tenant.bao.address));
+        let tried = Tried {
+            table: &format!("{table}timeout = \"{timeout}\"\n"),
+            key: "payments",
+            limits: &format!("key_manager_timeout = \"{key_manager_timeout}\""),
         };
-        write("bao-credential.json", &credential.to_string());
-        write("bao-token", &tenant.token(&["xks-proxy"], "1h"));
-        let config = write(
-            "two-stores.toml",
-            &config(&env, &tenant, timeout, key_manager_timeout),
-        );
-        let mut process = Process::start(
-            Command::new(binaries::xks_proxy())
-                .args(["serve", "--config"])
-                .arg(config),
-        );
-        process.wait_until("an open port", LIMIT, |_| {
-            Connection::plain(env.address).is_ok().then_some(())
+        let token = tenant.token(&["xks-proxy"], "1h");
+        let proxy = Proxy::start(&tried, |folder| {
+            std::fs::write(folder.join("bao-token"), token).expect("a file in a folder of ours");
         });
-        let store = |uri_path: &str, signer: &Signer, key: &str| Store {
-            env: env.clone(),
-            uri_path: uri_path.to_owned(),
-            signer: signer.clone(),
-            key: key.to_owned(),
-        };
-        Self {
-            transit: store(uri_path, &signer, "payments"),
-            embedded: store(&env.uri_path, &env.signer, &env.key_id),
-            process,
-            tenant,
-            folder,
-            env,
-        }
+        Self { proxy, tenant }
     }
 }
 
-fn config(env: &DevEnv, tenant: &Tenant, timeout: &str, key_manager_timeout: &str) -> String {
-    let ca: PathBuf = ca_file();
+/// The table of a key manager on a server at this URL, whose token is in `bao-token`.
+pub(crate) fn transit_table(url: &str) -> String {
     format!(
-        "listen = \"{}\"\n\
-         [tls]\ncertificate_file = \"tls-chain.pem\"\nprivate_key_file = \"tls-key.pem\"\n\
-         [limits]\nkey_manager_timeout = \"{key_manager_timeout}\"\n\
-         [health]\nprobe_interval = \"1s\"\n\
-         [key_managers.embedded]\ntype = \"embedded\"\ndata_dir = \".\"\n\
-         [key_managers.bao]\ntype = \"transit\"\naddresses = [\"https://{}\"]\nca_file = \"{}\"\n\
-         token_file = \"bao-token\"\nkey_max_age = \"1s\"\ntimeout = \"{timeout}\"\n\
-         [[key_stores]]\nuri_path_prefix = \"{}\"\nkey_manager = \"embedded\"\n\
-         [[key_stores]]\nuri_path_prefix = \"/bao\"\nkey_manager = \"bao\"\n\
-         credential_files = [\"bao-credential.json\"]\n",
-        env.address,
-        tenant.bao.address,
-        ca.display(),
-        env.uri_path.trim_end_matches("/kms/xks/v1"),
+        "type = \"transit\"\naddresses = [\"{url}\"]\nca_file = \"{}\"\ntoken_file = \"bao-token\"\n\
+         key_max_age = \"1s\"\n",
+        ca_file().display()
     )
-}
-
-/// An external key store, called as KMS calls it.
-struct Store {
-    env: DevEnv,
-    uri_path: String,
-    signer: Signer,
-    key: String,
-}
-
-impl Store {
-    /// Status, and the name of the error if it is one.
-    fn encrypt(&self) -> (u16, String) {
-        let body = json!({
-            "requestMetadata": {
-                "awsPrincipalArn": "arn:aws:iam::123456789012:user/Alice",
-                "kmsKeyArn": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
-                "kmsOperation": "Encrypt",
-                "kmsRequestId": "4112f4d6-db54-4af4-ae30-c55a22a8dfae",
-            },
-            "encryptionAlgorithm": "AES_GCM",
-            "plaintext": "SGVsbG8gV29ybGQh",
-            "ciphertextDataIntegrityValueAlgorithm": "SHA_256",
-        });
-        let (status, answer) = self.call(&format!("keys/{}/encrypt", self.key), &body);
-        let name = answer["errorName"].as_str().unwrap_or_default();
-        (status, name.to_owned())
-    }
-
-    fn health(&self) -> String {
-        let body = json!({"requestMetadata": {
-            "kmsRequestId": "4112f4d6-db54-4af4-ae30-c55a22a8dfae",
-            "kmsOperation": "KmsHealthCheck",
-        }});
-        let (status, answer) = self.call("health", &body);
-        assert_eq!(status, 200, "{answer}");
-        let status = &answer["ekmFleetDetails"][0]["healthStatus"];
-        status.as_str().unwrap_or_default().to_owned()
-    }
-
-    fn call(&self, operation: &str, body: &Value) -> (u16, Value) {
-        let path = format!("{}/{operation}", self.uri_path);
-        let request = self.signer.post("localhost", &path, body.to_string());
-        let mut connection = self.env.connect();
-        let answer = connection.exchange(&request.http1());
-        let answer = answer.expect("an answer of the proxy");
-        (answer.status, answer.json())
-    }
 }
 
 const LIMIT: Duration = Duration::from_secs(60);

@@ -1,6 +1,36 @@
 //! Paths of the test certificates in `certs/`.
 
 use std::path::PathBuf;
+use std::time::SystemTime;
+
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair};
+
+/// A certificate like `server-ecdsa.crt.pem`, of the same CA for the same key, but valid until then; PEM.
+///
+/// # Panics
+/// If the files of `certs/` are no keys.
+pub fn server_valid_until(end: SystemTime) -> String {
+    let key = |name: &str| {
+        let pem = std::fs::read_to_string(path(name)).expect("a key of certs/");
+        KeyPair::from_pem(&pem).expect("a key of certs/")
+    };
+    let named = |name: &str| {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params
+    };
+    let ca = Issuer::new(named("XKS test root CA"), key("root-ca.test-key.pem"));
+    let names = ["localhost", "xks.test", "127.0.0.1"].map(str::to_owned);
+    let mut params = CertificateParams::new(names).expect("names of a host");
+    params.distinguished_name = named("localhost").distinguished_name;
+    params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+    params.not_after = end.into();
+    params
+        .extended_key_usages
+        .push(ExtendedKeyUsagePurpose::ServerAuth);
+    let certificate = params.signed_by(&key("server-ecdsa.test-key.pem"), &ca);
+    certificate.expect("a signature").pem()
+}
 
 /// A file of `certs/`, by its name there.
 pub fn path(name: &str) -> PathBuf {

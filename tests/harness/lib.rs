@@ -11,6 +11,7 @@
 //! | [`programs`] | `xks-proxy` and `kms-sim` started the usual ways |
 //! | [`signer`] | SigV4 through the official `aws-sigv4` |
 //! | [`https`], [`h2`] | exact bytes over HTTP/1.1, and HTTP/2 |
+//! | [`small_disk`] | a file system that can be filled up |
 //! | [`softhsm`] | tokens of SoftHSM in a folder of their own |
 //! | [`tls`] | rustls client configurations |
 //! | [`byte_counter`] | a TCP relay that counts, cuts and stalls |
@@ -31,6 +32,7 @@ pub mod postgres;
 pub mod process;
 pub mod programs;
 pub mod signer;
+pub mod small_disk;
 pub mod softhsm;
 pub mod tls;
 

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::https::{Connection, Response};
 use crate::process::Process;
+use crate::small_disk::SmallDisk;
 use crate::tls::TlsClient;
 use crate::{backend, certificates, free_port, temp_dir, wait_for};
 
@@ -23,6 +24,7 @@ use crate::{backend, certificates, free_port, temp_dir, wait_for};
 pub struct OpenBao {
     program: PathBuf,
     process: Process,
+    disk: Option<SmallDisk>,
     folder: TempDir,
     /// Where its API is, over TLS, with a certificate for 127.0.0.1.
     pub address: SocketAddr,
@@ -37,7 +39,26 @@ impl OpenBao {
     /// # Errors
     /// Why there is no `bao` here.
     pub fn start() -> Result<Self, String> {
-        let mut bao = Self::launch("storage \"inmem\" {}", |_| String::new())?;
+        let mut bao = Self::launch(|_| Ok(("storage \"inmem\" {}".to_owned(), None)))?;
+        bao.initialize();
+        Ok(bao)
+    }
+
+    /// A server whose Raft storage and audit log are on a small disk; without an audit log it answers nobody.
+    ///
+    /// # Errors
+    /// Why there is no `bao` here, or why nothing can be mounted.
+    pub fn start_on_small_disk() -> Result<Self, String> {
+        let mut bao = Self::launch(|folder| {
+            let path = folder.join("disk");
+            std::fs::create_dir(&path).map_err(|e| e.to_string())?;
+            let disk = SmallDisk::mount(&path, 64, None)?;
+            let audit = format!(
+                "audit \"file\" \"log\" {{\n  options {{\n    file_path = \"{}\"\n  }}\n}}\n",
+                path.join("audit.log").display()
+            );
+            Ok((raft_storage(&path, 1) + &audit, Some(disk)))
+        })?;
         bao.initialize();
         Ok(bao)
     }
@@ -64,7 +85,7 @@ impl OpenBao {
     pub fn cluster(count: usize) -> Result<Vec<Self>, String> {
         let mut nodes: Vec<Self> = Vec::new();
         for number in 1..=count {
-            let mut node = Self::launch("", |folder| raft_storage(folder, number))?;
+            let mut node = Self::launch(|folder| Ok((raft_storage(folder, number), None)))?;
             match nodes.first() {
                 None => node.initialize(),
                 Some(leader) => node.join(leader),
@@ -82,24 +103,30 @@ impl OpenBao {
         Ok(nodes)
     }
 
-    fn launch(storage: &str, made: impl FnOnce(&Path) -> String) -> Result<Self, String> {
+    /// Starts it with what is made in its folder: storage for its configuration, and the disk that it is on.
+    fn launch(
+        made: impl FnOnce(&Path) -> Result<(String, Option<SmallDisk>), String>,
+    ) -> Result<Self, String> {
         let program = backend::openbao()?;
         let folder = temp_dir();
         let address: SocketAddr = (Ipv4Addr::LOCALHOST, free_port()).into();
         let cluster: SocketAddr = (Ipv4Addr::LOCALHOST, free_port()).into();
-        let certificate = certificates::path("server-ecdsa.crt.pem");
+        // One of its own, which can be replaced.
+        let certificate = folder.path().join("server.crt.pem");
+        let copied = std::fs::copy(certificates::path("server-ecdsa.crt.pem"), &certificate);
+        copied.expect("a file in a folder of ours");
         let key = certificates::path("server-ecdsa.test-key.pem");
+        let (storage, disk) = made(folder.path())?;
         let config = format!(
             "api_addr = \"https://{address}\"\n\
              cluster_addr = \"https://{cluster}\"\n\
-             {storage}{}\n\
+             {storage}\n\
              listener \"tcp\" {{\n\
                address = \"{address}\"\n\
                cluster_address = \"{cluster}\"\n\
                tls_cert_file = \"{}\"\n\
                tls_key_file = \"{}\"\n\
              }}\n",
-            made(folder.path()),
             certificate.display(),
             key.display(),
         );
@@ -108,6 +135,7 @@ impl OpenBao {
         let mut bao = Self {
             program,
             process,
+            disk,
             folder,
             address,
             root_token: String::new(),
@@ -178,6 +206,21 @@ impl OpenBao {
     pub fn is_active(&self) -> bool {
         let response = exchange(self.address, "GET", "sys/health", "", None, "");
         response.is_some_and(|response| response.status == 200)
+    }
+
+    /// The disk of [`start_on_small_disk`](Self::start_on_small_disk).
+    ///
+    /// # Panics
+    /// If it is on none.
+    pub fn disk(&self) -> &SmallDisk {
+        self.disk.as_ref().expect("it is on a small disk")
+    }
+
+    /// Takes another certificate for new connections; PEM, for the same key.
+    pub fn replace_certificate(&self, certificate: &str) {
+        let path = self.folder.path().join("server.crt.pem");
+        std::fs::write(path, certificate).expect("a file in a folder of ours");
+        self.signal(Signal::HUP);
     }
 
     /// Sends its process a signal.

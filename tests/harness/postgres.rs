@@ -9,11 +9,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::process::{Process, run};
+use crate::small_disk::SmallDisk;
 use crate::{certificates, free_port, wait_for};
 
 /// A server with one database, and a user whose password is in a file.
 pub struct Postgres {
     server: Mutex<Option<Process>>,
+    disk: Option<SmallDisk>,
     folder: TempDir,
     binaries: PathBuf,
     port: u16,
@@ -28,10 +30,28 @@ impl Postgres {
     /// # Errors
     /// What is missing on this machine.
     pub fn start() -> Result<Self, String> {
+        Self::start_on(|_| Ok(None))
+    }
+
+    /// The same with all its files on a disk of its own, which has room for little more.
+    ///
+    /// # Errors
+    /// What is missing on this machine, or why nothing can be mounted here.
+    pub fn start_on_small_disk() -> Result<Self, String> {
+        let owner = is_root().then_some("postgres");
+        Self::start_on(|data| SmallDisk::mount(data, 96, owner).map(Some))
+    }
+
+    fn start_on(
+        disk: impl FnOnce(&Path) -> Result<Option<SmallDisk>, String>,
+    ) -> Result<Self, String> {
         let binaries = binaries()?;
         let folder = crate::temp_dir();
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).map_err(|e| e.to_string())?;
         let postgres = Self {
             server: Mutex::new(None),
+            disk: disk(&data)?,
             folder,
             binaries,
             port: free_port(),
@@ -153,6 +173,30 @@ impl Postgres {
         self.signal_all(Signal::CONT);
     }
 
+    /// The disk of [`start_on_small_disk`](Self::start_on_small_disk).
+    ///
+    /// # Panics
+    /// If it is on none.
+    pub fn disk(&self) -> &SmallDisk {
+        self.disk.as_ref().expect("it is on a small disk")
+    }
+
+    /// Whether it gave up by itself.
+    pub fn is_gone(&self) -> bool {
+        let mut server = self.server();
+        server
+            .as_mut()
+            .is_none_or(|process| process.exited().is_some())
+    }
+
+    /// Takes another certificate for new connections; PEM, for the same key.
+    pub fn replace_certificate(&self, certificate: &str) {
+        let path = self.data().join("server.crt");
+        std::fs::write(path, certificate).expect("a file in a folder of ours");
+        let server = self.server();
+        server.as_ref().expect("it runs").signal(Signal::HUP);
+    }
+
     fn signal_all(&self, what: Signal) {
         let server = self.server();
         let id = server.as_ref().expect("it runs").id();
@@ -174,7 +218,6 @@ impl Postgres {
         if is_root() {
             let mode = run_well(Command::new("chmod").arg("711").arg(folder));
             mode?;
-            std::fs::create_dir(self.data()).map_err(|e| e.to_string())?;
             let mut chown = Command::new("chown");
             chown.arg("postgres").arg(self.data());
             run_well(chown.arg(folder.join("server-password")))?;
@@ -184,7 +227,8 @@ impl Postgres {
             .arg("-D")
             .arg(self.data())
             .args(["-U", Self::NAME, "-A", "scram-sha-256", "-E", "UTF8"])
-            .args(["--locale=C.UTF-8", "--no-sync"])
+            // Small files of the log, so that a small disk has room for a few.
+            .args(["--locale=C.UTF-8", "--no-sync", "--wal-segsize=1"])
             .arg(format!("--pwfile={}/server-password", folder.display()));
         run_well(&mut initdb)?;
         for (from, to) in [

@@ -25,6 +25,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use http::Method;
+use rustls::client::Resumption;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
@@ -354,6 +355,8 @@ fn client_config(settings: &Settings) -> Result<ClientConfig, OpenError> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    // A resumed session would not look at the certificate again, which may have expired. Connections are kept instead.
+    config.resumption = Resumption::disabled();
     Ok(config)
 }
 
