@@ -113,6 +113,7 @@ impl KeyManagers {
             let opened = match self.0.values().find(|open| open.config == *wanted) {
                 Some(open) => open.opened.clone(),
                 None => {
+                    self.refuse_held(name, wanted)?;
                     let opened = open_patiently(name, wanted)?;
                     if let Some(embedded) = opened.embedded() {
                         embedded.administration().join_fleet();
@@ -141,6 +142,24 @@ impl KeyManagers {
             );
         }
         Ok(Self(open))
+    }
+
+    /// A store is open once, so that it cannot be opened with other settings while requests are served from it.
+    fn refuse_held(&self, name: &str, wanted: &KeyManagerConfig) -> Result<(), AssembleError> {
+        let Some(place) = wanted.embedded() else {
+            return Ok(());
+        };
+        let is_open = |open: &Open| {
+            let place_of_open = open.config.embedded();
+            place_of_open.is_some_and(|other| other.data_dir == place.data_dir)
+        };
+        match self.0.values().any(is_open) {
+            false => Ok(()),
+            true => Err(AssembleError::InUse {
+                name: name.to_owned(),
+                data_dir: place.data_dir.clone(),
+            }),
+        }
     }
 
     /// The embedded key managers, with their data folders.
@@ -327,6 +346,13 @@ pub enum AssembleError {
         /// Why.
         error: Box<OpenError>,
     },
+    /// An embedded key manager has other settings than those that its store was opened with.
+    InUse {
+        /// Its name.
+        name: String,
+        /// Where the store is.
+        data_dir: PathBuf,
+    },
     /// A key store names a key manager that is not there.
     NoKeyManager(String),
     /// An id occurs in two places.
@@ -339,6 +365,13 @@ impl fmt::Display for AssembleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::KeyManager { name, error } => write!(f, "key manager {name}: {error}"),
+            Self::InUse { name, data_dir } => write!(
+                f,
+                "key manager {name}: its settings, or those of the key manager that wraps its root key, have changed \
+                 while requests are served from {}, which is opened once: restart the proxy to take them up, or put \
+                 the old ones back to reload the rest",
+                data_dir.display()
+            ),
             Self::NoKeyManager(name) => write!(f, "there is no key manager {name}"),
             Self::Credentials(error) => write!(f, "{error}"),
             Self::Tls(error) => write!(f, "tls: {error}"),
@@ -350,7 +383,7 @@ impl std::error::Error for AssembleError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::KeyManager { error, .. } => error.source(),
-            Self::NoKeyManager(_) | Self::Credentials(_) => None,
+            Self::InUse { .. } | Self::NoKeyManager(_) | Self::Credentials(_) => None,
             Self::Tls(error) => error.source(),
         }
     }

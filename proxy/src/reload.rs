@@ -82,6 +82,9 @@ impl Reloader {
         match self.take_up() {
             Ok(reloaded) => {
                 tracing::info!(config = %self.file.display(), "reloaded");
+                for open in &self.runtime.snapshot().key_managers {
+                    open.key_manager().reconsider();
+                }
                 for warning in &reloaded.warnings {
                     tracing::warn!("{warning}");
                 }

@@ -91,6 +91,7 @@ fn settings() -> Settings {
         // What is slow here is the machine of the tests.
         timeout: Duration::from_secs(10),
         lookup_interval: Duration::ZERO,
+        messages_per_version: Settings::MESSAGES_PER_VERSION,
     }
 }
 

@@ -2,19 +2,16 @@
 //! an expired certificate; that health tells, that the store beside it is not slowed, and that service returns by itself.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use harness::byte_counter::ByteCounter;
 use harness::openbao::{OpenBao, Tenant};
 use harness::postgres::Postgres;
-use harness::process::run;
-use harness::{backend, binaries, certificates, wait_for};
+use harness::{backend, certificates, wait_for};
 
 use crate::transit::transit_table;
-use crate::two_stores::{Answered, CONFIG, Proxy, Tried};
+use crate::two_stores::{Answered, Proxy, Tried, initialize};
 
 #[test]
 fn an_openbao_whose_disk_is_full_serves_nobody_and_loses_nothing() {
@@ -235,6 +232,7 @@ impl Bao {
             table: &transit_table(&format!("https://{}", relay.address())),
             key: "payments",
             limits: "",
+            environment: &[],
         };
         let token = tenant.token(&["xks-proxy"], "1h");
         let proxy = Proxy::start(&tried, |folder| {
@@ -269,26 +267,14 @@ impl Database {
             table: &table,
             key: "payments",
             limits: "",
+            environment: &[],
         };
-        let proxy = Proxy::start(&tried, initialize);
+        let proxy = Proxy::start(&tried, |folder| initialize(folder, &[]));
         Self {
             proxy,
             postgres,
             relay,
         }
-    }
-}
-
-/// Makes the keyring and a key in it.
-fn initialize(folder: &Path) {
-    for arguments in [&["init"][..], &["key", "create", "payments"]] {
-        let mut command = Command::new(binaries::xks_proxy());
-        command
-            .args(arguments)
-            .args(["--key-manager", "tried", "--config"])
-            .arg(folder.join(CONFIG));
-        let (status, stdout, stderr) = run(&mut command, LIMIT);
-        assert!(status.success(), "{arguments:?}: {stdout}{stderr}");
     }
 }
 

@@ -248,8 +248,10 @@ impl Fleet {
                 let tls = std::sync::Arc::clone(&tls);
                 let mut connection = https::Connection::tls(proxy.api, "localhost", tls).ok()?;
                 let health = connection.exchange(&request.http1()).ok()?.json();
-                let instances = health["ekmFleetDetails"].as_array()?.len();
-                (health["xksProxyFleetSize"] == size && instances == size).then_some(())
+                let instances = health["ekmFleetDetails"].as_array()?.iter();
+                // One that was killed is told of for a while.
+                let well = instances.filter(|i| i["healthStatus"] == "ACTIVE").count();
+                (health["xksProxyFleetSize"] == size && well == size).then_some(())
             });
         }
     }

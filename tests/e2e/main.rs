@@ -22,6 +22,8 @@
 //! | `faults` | key managers with a full disk, behind a dead link, with an expired certificate | raw HTTP |
 //! | `fleet` | three proxies on one database behind a load balancer, drained and killed under load | Rust SDK |
 //! | `postgresql_guide` | what `proxy/docs/postgresql.md` tells operators to run | bash |
+//! | `reload` | other settings of an HSM and of Transit, and a corrected PIN, while requests run | raw HTTP |
+//! | `unseal` | a keyring in PostgreSQL whose root key an HSM or Transit wraps | raw HTTP |
 //! | `pasted` | what the README and the demo tell users to paste | boto3, AWS CLI |
 //! | `load_tool` | `xks-load`: what it sends, counts, and says of servers that do not do well | itself |
 
@@ -40,12 +42,14 @@ mod load_tool;
 mod model;
 mod pasted;
 mod postgresql_guide;
+mod reload;
 mod scenario;
 mod stage;
 mod story;
 mod terraform;
 mod transit;
 mod two_stores;
+mod unseal;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -327,6 +327,7 @@ impl Service {
             table: &format!("{table}timeout = \"{timeout}\"\n"),
             key: "payments",
             limits: &format!("key_manager_timeout = \"{key_manager_timeout}\""),
+            environment: &[],
         };
         let token = tenant.token(&["xks-proxy"], "1h");
         let proxy = Proxy::start(&tried, |folder| {

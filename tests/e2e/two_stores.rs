@@ -1,7 +1,7 @@
 //! A proxy process with two external key stores: one on the key manager that a test is about, one on keys of the proxy's
 //! own, which nothing that happens to the other may slow down. Both are called as KMS calls them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -21,11 +21,14 @@ pub(crate) struct Tried<'a> {
     pub(crate) key: &'a str,
     /// Members of `[limits]`.
     pub(crate) limits: &'a str,
+    /// What the proxy's environment has besides.
+    pub(crate) environment: &'a [(&'a str, PathBuf)],
 }
 
 /// The proxy.
 pub(crate) struct Proxy {
     pub(crate) process: Process,
+    environment: Vec<(String, PathBuf)>,
     /// Where its files are.
     pub(crate) folder: TempDir,
     pub(crate) env: DevEnv,
@@ -62,16 +65,15 @@ impl Proxy {
             path
         };
         write("tried-credential.json", &credential.to_string());
-        let config = write(CONFIG, &config(&env, tried));
+        write(CONFIG, &config(&env, tried));
         prepare(folder.path());
-        let mut process = Process::start(
-            Command::new(binaries::xks_proxy())
-                .args(["serve", "--config"])
-                .arg(config),
-        );
-        process.wait_until("an open port", LIMIT, |_| {
-            Connection::plain(env.address).is_ok().then_some(())
-        });
+        let environment: Vec<_> = tried
+            .environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect();
+        let mut process = serve(folder.path(), &environment);
+        wait_for_port(&mut process, &env);
         let store = |uri_path: &str, signer: &Signer, key: &str| Store {
             env: env.clone(),
             uri_path: uri_path.to_owned(),
@@ -82,18 +84,44 @@ impl Proxy {
             tried: store(uri_path, &signer, tried.key),
             embedded: store(&env.uri_path, &env.signer, &env.key_id),
             process,
+            environment,
             folder,
             env,
         }
     }
 
+    /// Ends it, and starts it again.
+    pub(crate) fn restart(&mut self) {
+        self.end();
+        self.process = serve(self.folder.path(), &self.environment);
+        wait_for_port(&mut self.process, &self.env);
+    }
+
+    /// Ends it, and starts it again in vain; what it said.
+    pub(crate) fn restart_fails(&mut self) -> String {
+        self.end();
+        self.process = serve(self.folder.path(), &self.environment);
+        let status = self.process.wait(LIMIT);
+        assert!(!status.success());
+        self.process.outputs()
+    }
+
+    fn end(&mut self) {
+        self.process.terminate();
+        self.process.wait(LIMIT);
+    }
+
+    /// Changes the text of the configuration; only a reload takes it up.
+    pub(crate) fn edit(&self, from: &str, to: &str) {
+        let file = self.folder.path().join(CONFIG);
+        let text = std::fs::read_to_string(&file).expect("the configuration");
+        assert_eq!(text.matches(from).count(), 1, "{from:?} in {text}");
+        std::fs::write(&file, text.replace(from, to)).expect("the configuration");
+    }
+
     /// A command of the proxy on its configuration; whether it worked, and what it said.
     pub(crate) fn command(&self, arguments: &[&str]) -> (bool, String) {
-        let mut command = Command::new(binaries::xks_proxy());
-        command
-            .args(arguments)
-            .arg("--config")
-            .arg(self.folder.path().join(CONFIG));
+        let mut command = command(self.folder.path(), arguments, &self.environment);
         let (status, stdout, stderr) = run(&mut command, LIMIT);
         (status.success(), stdout + &stderr)
     }
@@ -104,6 +132,45 @@ impl Proxy {
         let told = self.process.outputs();
         assert!(!told.contains("panicked"), "{told}");
     }
+}
+
+/// A command of the proxy on the configuration of this folder.
+pub(crate) fn command<'e>(
+    folder: &Path,
+    arguments: &[&str],
+    environment: impl IntoIterator<Item = &'e (String, PathBuf)>,
+) -> Command {
+    let mut command = Command::new(binaries::xks_proxy());
+    command
+        .args(arguments)
+        .arg("--config")
+        .arg(folder.join(CONFIG));
+    for (name, value) in environment {
+        command.env(name, value);
+    }
+    command
+}
+
+/// Makes the keyring of the key manager that is tried, and the key `payments` in it.
+pub(crate) fn initialize(folder: &Path, environment: &[(&str, PathBuf)]) {
+    let owned = |(name, value): &(&str, PathBuf)| ((*name).to_owned(), value.clone());
+    let environment: Vec<_> = environment.iter().map(owned).collect();
+    for arguments in [&["init"][..], &["key", "create", "payments"]] {
+        let arguments = [arguments, &["--key-manager", "tried"]].concat();
+        let mut command = command(folder, &arguments, &environment);
+        let (status, stdout, stderr) = run(&mut command, LIMIT);
+        assert!(status.success(), "{arguments:?}: {stdout}{stderr}");
+    }
+}
+
+fn serve(folder: &Path, environment: &[(String, PathBuf)]) -> Process {
+    Process::start(&mut command(folder, &["serve"], environment))
+}
+
+fn wait_for_port(process: &mut Process, env: &DevEnv) {
+    process.wait_until("an open port", LIMIT, |_| {
+        Connection::plain(env.address).is_ok().then_some(())
+    });
 }
 
 impl Drop for Proxy {
@@ -252,6 +319,6 @@ impl Store {
 }
 
 /// The name of the configuration.
-pub(crate) const CONFIG: &str = "two-stores.toml";
+const CONFIG: &str = "two-stores.toml";
 const PLAINTEXT: &str = "SGVsbG8gV29ybGQh";
 const LIMIT: Duration = Duration::from_secs(60);

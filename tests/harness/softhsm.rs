@@ -58,6 +58,18 @@ impl SoftHsm {
         }
     }
 
+    /// Makes an AES-256 key, as its owner does.
+    ///
+    /// # Panics
+    /// If `pkcs11-tool` does not.
+    pub fn make_key(&self, label: &str) {
+        let mut tool = self.tool();
+        tool.args(["--keygen", "--key-type", "AES:32", "--sensitive", "--label"]);
+        let output = tool.arg(label).output().expect("pkcs11-tool");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{told}");
+    }
+
     /// What `SOFTHSM2_CONF` must name.
     pub fn configuration(&self) -> PathBuf {
         self.folder.path().join("softhsm2.conf")

@@ -10,7 +10,9 @@ use xks_api::fields::{AuthenticationTag, CiphertextMetadata, InitializationVecto
 use xks_api::ids::ExternalKeyId;
 use xks_api::message::{KeyStatus, KeyUsage};
 use xks_api::sealed::{FramedAad, Sealed};
-use xks_proxy::key_manager::{Answer, Description, ExternalKey, KeyManager, KeyManagerError};
+use xks_proxy::key_manager::{
+    Answer, Description, ExternalKey, Instance, InstanceHealth, KeyManager, KeyManagerError,
+};
 use zeroize::Zeroizing;
 
 /// What goes wrong from now on.
@@ -109,7 +111,11 @@ impl KeyManager for ScriptedKeyManager {
     fn description(&self) -> Description {
         Description {
             vendor: "Scripts".into(),
-            instances: vec![("script-1".into(), "Script 1.0".into())],
+            instances: vec![Instance {
+                id: "script-1".into(),
+                model: "Script 1.0".into(),
+                health: InstanceHealth::Probed,
+            }],
         }
     }
 }

@@ -67,6 +67,13 @@ impl Reader<'_> {
                 "a time from \"0s\" to \"60m\"",
             )
             .unwrap_or(Settings::LOOKUP_INTERVAL);
+        let messages_per_version = fields
+            .optional(
+                "messages_per_version",
+                integer(1..=Settings::MESSAGES_PER_VERSION),
+                "a number from 1 to 4294967296, divided among the proxies that use the key",
+            )
+            .unwrap_or(Settings::MESSAGES_PER_VERSION);
         Some(KeyManagerConfig::Pkcs11(Box::new(Settings {
             library: library?,
             token: token?,
@@ -79,6 +86,7 @@ impl Reader<'_> {
             queue,
             timeout,
             lookup_interval,
+            messages_per_version,
         })))
     }
 

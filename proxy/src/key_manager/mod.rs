@@ -4,6 +4,7 @@
 //! JSON, no base64 and no CDIV. The embedded one answers at once ([`Answer::Ready`]); others answer later.
 
 pub mod circuit;
+mod description;
 pub mod embedded;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
@@ -21,6 +22,8 @@ use xks_api::ids::ExternalKeyId;
 use xks_api::message::{KeyStatus, KeyUsage};
 use xks_api::sealed::{FramedAad, Sealed};
 
+pub use self::description::{Description, Instance, InstanceHealth};
+
 /// Holds external keys.
 pub trait KeyManager: Send + Sync {
     /// Finds a key and pins its current version for one request.
@@ -35,6 +38,9 @@ pub trait KeyManager: Send + Sync {
 
     /// Who made the key manager and which instances it has, for GetHealthStatus.
     fn description(&self) -> Description;
+
+    /// Somebody asked for a reload: what was given up until somebody mends it is tried once more.
+    fn reconsider(&self) {}
 
     /// How many proxies there are, where the key manager knows: those that share its keys count each other.
     fn fleet_size(&self) -> Option<NonZeroU32> {
@@ -98,15 +104,6 @@ pub enum KeyManagerError {
     /// It failed; the cause is for the log.
     #[error("the key manager failed")]
     Unavailable(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
-
-/// What a key manager says of itself.
-#[derive(Clone, Debug)]
-pub struct Description {
-    /// `ekmVendor`
-    pub vendor: String,
-    /// One to ten instances: `id` and `model`.
-    pub instances: Vec<(String, String)>,
 }
 
 /// A result that is there already, or a future of one; without allocation where it is there.

@@ -26,10 +26,10 @@ pub(super) async fn run(body: &[u8], context: Context<'_>) -> Result<Encoded, Xk
             .instances
             .into_iter()
             .take(MAX_INSTANCES)
-            .map(|(id, model)| EkmFleetDetail {
-                id,
-                model,
-                health_status: status,
+            .map(|instance| EkmFleetDetail {
+                id: instance.id,
+                model: instance.model,
+                health_status: instance.health.status(status),
             })
             .collect(),
     };

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use harness::softhsm::SoftHsm;
 use harness::wait_for;
 use tokio::task::JoinSet;
+use xks_api::message::HealthStatus;
 use xks_proxy::key_manager::pkcs11::{Pin, Settings};
-use xks_proxy::key_manager::{KeyManager, KeyManagerError};
+use xks_proxy::key_manager::{InstanceHealth, KeyManager, KeyManagerError};
 
 use super::child::in_child;
 use super::keys::{open, plaintext, seal, unavailable};
@@ -81,13 +83,18 @@ fn a_token_that_comes_back_is_used_again() {
             let key = backend.key_manager.resolve(&id(Pkcs11Backend::KEY)).await;
             let key = key.unwrap();
             let before = seal(&*key).await.unwrap();
+            let health = || backend.key_manager.description().instances[0].health;
+            assert_eq!(health(), InstanceHealth::Probed);
             shim.order("removed", "");
             for _ in 0..5 {
                 let cause = unavailable(seal(&*key).await.unwrap_err());
                 assert!(cause.contains("removed"), "{cause}");
             }
+            let unavailable = InstanceHealth::AtBest(HealthStatus::Unavailable);
+            assert_eq!(health(), unavailable);
             shim.revoke("removed");
             retry("the token", async || seal(&*key).await).await;
+            assert_eq!(health(), InstanceHealth::Probed);
             assert!(open(&*key, &before).await.unwrap() == plaintext());
             assert!(shim.calls("C_Initialize") >= 2);
         },
@@ -176,6 +183,48 @@ fn a_wrong_pin_reaches_the_token_once() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             assert_eq!(shim.calls("C_Login"), 1);
+        },
+    );
+}
+
+#[test]
+fn a_pin_that_the_token_takes_by_now_is_tried_after_a_reload() {
+    in_child(
+        concat!(
+            module_path!(),
+            "::a_pin_that_the_token_takes_by_now_is_tried_after_a_reload"
+        ),
+        async || {
+            let shim = Shim::compile();
+            let new = "4321-user";
+            let backend = behind(&shim, |settings| {
+                settings.pin = Some(Pin::new(new.to_owned()));
+                // Others would log in at their start, at any time.
+                settings.sessions = 1;
+            });
+            let find = async || backend.key_manager.resolve(&id(Pkcs11Backend::KEY)).await;
+            for attempts in 1..=2 {
+                let cause = unavailable(find().await.err().unwrap());
+                assert!(cause.contains("xks-proxy reload"), "{cause}");
+                assert_eq!(shim.calls("C_Login"), attempts);
+                // Whatever somebody believes, the token refuses it once for each reload.
+                backend.key_manager.reconsider();
+            }
+            unavailable(find().await.err().unwrap());
+            assert_eq!(shim.calls("C_Login"), 3);
+
+            backend.owner.change_pin(SoftHsm::PIN, new);
+            let cause = unavailable(find().await.err().unwrap());
+            assert!(cause.contains("xks-proxy reload"), "{cause}");
+            assert_eq!(shim.calls("C_Login"), 3);
+            backend.key_manager.reconsider();
+            let key = retry("the login", find).await;
+            seal(&*key).await.unwrap();
+            // Who is logged in is not logged in again by a reload.
+            let logins = shim.calls("C_Login");
+            backend.key_manager.reconsider();
+            seal(&*key).await.unwrap();
+            assert_eq!(shim.calls("C_Login"), logins);
         },
     );
 }

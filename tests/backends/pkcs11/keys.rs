@@ -5,12 +5,13 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use xks_api::fields::{Aad, InitializationVector, Plaintext};
+use xks_api::message::HealthStatus;
 use xks_api::sealed::{FramedAad, Sealed};
 use xks_proxy::key_manager::embedded::Usages;
 use xks_proxy::key_manager::pkcs11::{
     Locator, MappedKey, MappedVersion, Pin, Settings, TokenSelector, Unlisted, Versions,
 };
-use xks_proxy::key_manager::{ExternalKey, KeyManager, KeyManagerError};
+use xks_proxy::key_manager::{ExternalKey, InstanceHealth, KeyManager, KeyManagerError};
 
 use super::child::in_child;
 use super::{Pkcs11Backend, id};
@@ -121,6 +122,40 @@ fn listed_versions_are_used_as_listed() {
             let key = resolve("old").await.unwrap();
             let retired = open(&*key, &first).await;
             assert!(matches!(retired, Err(KeyManagerError::InvalidState)));
+            assert!(open(&*key, &sealed).await.unwrap() == plaintext());
+        },
+    );
+}
+
+#[test]
+fn a_version_that_has_encrypted_enough_is_told_of_until_the_key_is_rotated() {
+    in_child(
+        concat!(
+            module_path!(),
+            "::a_version_that_has_encrypted_enough_is_told_of_until_the_key_is_rotated"
+        ),
+        async || {
+            let backend = Pkcs11Backend::with(|settings| settings.messages_per_version = 5);
+            let key_id = id(Pkcs11Backend::KEY);
+            let health = || backend.key_manager.description().instances[0].health;
+            for _ in 0..5 {
+                assert_eq!(health(), InstanceHealth::Probed);
+                // Looked up anew each time, and counted on.
+                let key = backend.key_manager.resolve(&key_id).await.unwrap();
+                let sealed = seal(&*key).await.unwrap();
+                open(&*key, &sealed).await.unwrap();
+            }
+            let degraded = InstanceHealth::AtBest(HealthStatus::Degraded);
+            assert_eq!(health(), degraded);
+            // It is told of, and goes on.
+            let key = backend.key_manager.resolve(&key_id).await.unwrap();
+            let sealed = seal(&*key).await.unwrap();
+            assert_eq!(health(), degraded);
+
+            backend.rotate(Pkcs11Backend::KEY);
+            let key = backend.key_manager.resolve(&key_id).await.unwrap();
+            assert_eq!(health(), InstanceHealth::Probed);
+            seal(&*key).await.unwrap();
             assert!(open(&*key, &sealed).await.unwrap() == plaintext());
         },
     );

@@ -70,6 +70,10 @@ impl Owner {
         });
     }
 
+    pub(super) fn change_pin(&self, old: &str, new: &str) {
+        self.at_work(|session| session.set_pin(&old.into(), &new.into()).unwrap());
+    }
+
     fn at_work<T>(&self, work: impl FnOnce(&Session) -> T) -> T {
         match self
             .0

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use harness::wait_for;
 use xks_api::ids::UriPathPrefix;
-use xks_api::message::KeyStatus;
-use xks_proxy::key_manager::KeyManager;
+use xks_api::message::{HealthStatus, KeyStatus};
 use xks_proxy::key_manager::embedded::{Embedded, Force, Usages, VersionState};
+use xks_proxy::key_manager::{InstanceHealth, KeyManager};
 
 use super::{Fleet, SOON, decrypts, encrypt, id, shared, status};
 
@@ -203,7 +203,7 @@ fn the_tables_are_made_once_by_whoever_comes_first() {
     drop(Embedded::open_at(place).unwrap());
     assert_eq!(
         fleet.sql("SELECT version FROM xks.schema_version").trim(),
-        "2"
+        "3"
     );
 }
 
@@ -220,7 +220,15 @@ fn the_fleet_is_as_large_as_it_is() {
         wait_for("two proxies", SOON, || counts(proxy, 2));
         let description = proxy.description();
         assert_eq!(description.instances.len(), 2, "{description:?}");
-        assert_ne!(description.instances[0].0, description.instances[1].0);
+        assert_ne!(description.instances[0].id, description.instances[1].id);
+        let health = |wanted| {
+            let instances = description.instances.iter();
+            instances.filter(|i| i.health == wanted).count()
+        };
+        // Its own probes tell of one, the other one says so itself.
+        assert_eq!(health(InstanceHealth::Probed), 1, "{description:?}");
+        let active = InstanceHealth::Told(HealthStatus::Active);
+        assert_eq!(health(active), 1, "{description:?}");
     }
     let c = fleet.open("c");
     wait_for("three proxies", SOON, || counts(&a, 3));
@@ -231,6 +239,29 @@ fn the_fleet_is_as_large_as_it_is() {
     fleet.sql("INSERT INTO xks.proxies VALUES ('dead', '0.0.0', clock_timestamp() + interval '2 seconds')");
     wait_for("the one that will die", SOON, || counts(&a, 3));
     wait_for("it to be gone", SOON, || counts(&a, 2));
+    // It is told of for a while.
+    let last = a.description().instances.pop().unwrap();
+    assert_eq!((&*last.id, last.health), ("dead", told("UNAVAILABLE")));
+    // As another program would say it of itself.
+    for word in ["DEGRADED", "UNAVAILABLE", "ACTIVE"] {
+        fleet.sql(&format!(
+            "INSERT INTO xks.proxies VALUES ('0', '0.0.0', clock_timestamp() + interval '9 seconds', '{word}') \
+             ON CONFLICT (id) DO UPDATE SET health = excluded.health"
+        ));
+        wait_for(word, SOON, || {
+            let instances = a.description().instances;
+            let other = instances.into_iter().find(|i| i.id == "0");
+            (other?.health == told(word)).then_some(())
+        });
+    }
+}
+
+fn told(word: &str) -> InstanceHealth {
+    InstanceHealth::Told(match word {
+        "ACTIVE" => HealthStatus::Active,
+        "DEGRADED" => HealthStatus::Degraded,
+        _ => HealthStatus::Unavailable,
+    })
 }
 
 #[test]

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use harness::free_port;
 use harness::openbao::{OpenBao, Tenant};
 use rustix::process::Signal;
-use xks_proxy::key_manager::KeyManager as _;
+use xks_api::message::HealthStatus;
 use xks_proxy::key_manager::transit::{Settings, Transit};
+use xks_proxy::key_manager::{InstanceHealth, KeyManager as _};
 
 use super::backend::{address, available, decrypts, encrypt, tenant, with_token};
 
@@ -54,6 +55,60 @@ async fn a_sealed_server_is_passed_over_and_a_standby_passes_on() {
     let transit = Transit::open("x", settings).unwrap();
     let sealed = encrypt(&transit, "k").await.unwrap();
     assert!(decrypts(&transit, "k", &sealed).await.unwrap());
+}
+
+#[tokio::test]
+async fn each_server_of_a_cluster_is_told_of_as_it_is() {
+    use InstanceHealth::AtBest;
+    let Some(nodes) = available(OpenBao::cluster(3)) else {
+        return;
+    };
+    let mut cluster = Cluster::of(nodes);
+    let (transit, _folder) = cluster.transit(Duration::from_secs(10));
+    let up = AtBest(HealthStatus::Active);
+    let down = AtBest(HealthStatus::Unavailable);
+    // The first request begins to look at the servers.
+    encrypt(&transit, "k").await.unwrap();
+    told(&transit, &cluster, &[up; 3]).await;
+
+    for killed in [Signal::KILL, Signal::STOP] {
+        let leader = cluster.leader();
+        let mut expected = [up; 3];
+        for (node, health) in cluster.nodes.iter().zip(&mut expected) {
+            if Arc::ptr_eq(node, &leader) {
+                *health = down;
+            }
+        }
+        leader.signal(killed);
+        told(&transit, &cluster, &expected).await;
+        drop(leader);
+        cluster.bring_back(killed, expected.iter().position(|health| *health == down));
+        told(&transit, &cluster, &[up; 3]).await;
+    }
+    let last = &cluster.nodes[2];
+    last.seal();
+    told(&transit, &cluster, &[up, up, down]).await;
+    last.unseal();
+    told(&transit, &cluster, &[up; 3]).await;
+}
+
+/// Waits until the description says this of the servers, in the order of their addresses.
+async fn told(transit: &Transit, cluster: &Cluster, expected: &[InstanceHealth]) {
+    let start = Instant::now();
+    loop {
+        let instances = transit.description().instances;
+        let addresses = cluster.nodes.iter().map(|node| node.address.to_string());
+        assert!(instances.iter().map(|i| i.id.clone()).eq(addresses));
+        if instances
+            .iter()
+            .map(|i| i.health)
+            .eq(expected.iter().copied())
+        {
+            return;
+        }
+        assert!(start.elapsed() < LIMIT, "{instances:?}, not {expected:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test]
@@ -175,6 +230,19 @@ impl Cluster {
             .map(|node| address(node.address))
             .collect();
         (Transit::open("x", settings).unwrap(), folder)
+    }
+
+    /// Undoes a signal.
+    fn bring_back(&mut self, signal: Signal, number: Option<usize>) {
+        let number = number.unwrap();
+        if signal == Signal::STOP {
+            return self.nodes[number].signal(Signal::CONT);
+        }
+        // The tenant has the first one, too.
+        if number == 0 {
+            self.tenant.bao = Arc::clone(&self.nodes[1]);
+        }
+        Arc::get_mut(&mut self.nodes[number]).unwrap().restart();
     }
 
     fn leader(&self) -> Arc<OpenBao> {

@@ -13,6 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::credentials::{Credential, CredentialMap, Credentials};
 use super::keyring::{Key, Keyring, Keys};
 use super::store::{Change, Contents};
+use crate::key_manager::InstanceHealth;
 
 /// Keys and credentials in memory.
 #[derive(Clone)]
@@ -29,6 +30,9 @@ pub(crate) struct Live {
 pub(crate) struct Proxy {
     pub(crate) id: String,
     pub(crate) version: String,
+    /// Whether it said so lately: one that did not stays on the list for a while, as what it is.
+    pub(crate) is_there: bool,
+    pub(crate) health: InstanceHealth,
 }
 
 impl Live {

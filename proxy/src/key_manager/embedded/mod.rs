@@ -46,7 +46,9 @@ pub use store::{Defect, StoreError};
 use self::live::{Freshness, Live, SnapshotTooOld};
 use self::store::postgres::PostgresStore;
 use self::store::{Contents, KeyringStore, LocalStore, Store};
-use super::{Answer, Description, ExternalKey, KeyManager, KeyManagerError};
+use super::{
+    Answer, Description, ExternalKey, Instance, InstanceHealth, KeyManager, KeyManagerError,
+};
 
 /// The embedded key manager.
 pub struct Embedded {
@@ -197,10 +199,18 @@ impl KeyManager for Embedded {
         let model = |version: &str| format!("xks-proxy embedded key manager {version}");
         let proxies = self.live.proxies.load();
         let instances = match &***proxies {
-            [] => vec![("embedded".into(), model(env!("CARGO_PKG_VERSION")))],
+            [] => vec![Instance {
+                id: "embedded".into(),
+                model: model(env!("CARGO_PKG_VERSION")),
+                health: InstanceHealth::Probed,
+            }],
             proxies => proxies
                 .iter()
-                .map(|proxy| (proxy.id.clone(), model(&proxy.version)))
+                .map(|proxy| Instance {
+                    id: proxy.id.clone(),
+                    model: model(&proxy.version),
+                    health: proxy.health,
+                })
                 .collect(),
         };
         Description {
@@ -210,7 +220,8 @@ impl KeyManager for Embedded {
     }
 
     fn fleet_size(&self) -> Option<NonZeroU32> {
-        let proxies = u32::try_from(self.live.proxies.load().len());
-        NonZeroU32::new(proxies.unwrap_or(u32::MAX))
+        let proxies = self.live.proxies.load();
+        let there = proxies.iter().filter(|proxy| proxy.is_there).count();
+        NonZeroU32::new(u32::try_from(there).unwrap_or(u32::MAX))
     }
 }

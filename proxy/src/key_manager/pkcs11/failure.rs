@@ -29,8 +29,8 @@ pub(super) enum Failure {
     #[error("the AES key with {0} has {1} bits; expected 256")]
     KeySize(Locator, u64),
     #[error(
-        "the token takes no login with this PIN ({0}), and it is not tried again, so as not to lock the token: \
-             correct the PIN and restart"
+        "the token takes no login with this PIN ({0}), and it is not tried again, so as not to lock the token. It is \
+             once pin_file holds another one, and after `xks-proxy reload`, once the token takes this one"
     )]
     Pin(String),
     /// The device gave something else than AES-GCM with 96-bit IV and 128-bit tag gives.

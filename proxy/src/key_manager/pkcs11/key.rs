@@ -12,6 +12,7 @@ use xks_api::sealed::{FramedAad, Sealed};
 
 use super::framing::{MessageHeader, aws_sample_aads, device_aad};
 use super::key_map::{Locator, MappedKey, Versions};
+use super::messages::Count;
 use super::tasks::{Find, Open, Seal};
 use super::worker::Workers;
 use crate::key_manager::embedded::Usages;
@@ -101,6 +102,12 @@ impl Directory {
         }
     }
 
+    /// Whether a version that encrypts has encrypted as much as it should.
+    pub(super) fn uses_one_up(&self) -> bool {
+        let known = self.known();
+        known.values().any(|known| known.key.messages.is_used_up())
+    }
+
     fn known(&self) -> std::sync::MutexGuard<'_, HashMap<ExternalKeyId, Arc<Known>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -130,6 +137,7 @@ pub(super) async fn pin(
         enabled: mapped.enabled,
         versions: mapped.versions,
         version,
+        messages: workers.token().messages.of(&mapped_version.locator),
         locator: mapped_version.locator,
     })
 }
@@ -152,6 +160,7 @@ pub(super) struct PinnedKey {
     versions: Versions,
     version: u32,
     locator: Locator,
+    messages: Arc<Count>,
 }
 
 impl ExternalKey for PinnedKey {
@@ -187,6 +196,7 @@ impl ExternalKey for PinnedKey {
         };
         Answer::Later(Box::pin(async move {
             let encrypted = self.workers.execute(task).await?;
+            self.messages.one_more();
             Ok(Sealed {
                 ciphertext: encrypted.ciphertext,
                 iv: InitializationVector::Bytes12(encrypted.iv),

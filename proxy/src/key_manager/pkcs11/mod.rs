@@ -11,6 +11,7 @@ mod framing;
 mod key;
 mod key_map;
 mod library;
+mod messages;
 mod queue;
 mod rv;
 mod settings;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use xks_api::ids::ExternalKeyId;
+use xks_api::message::HealthStatus;
 
 pub use framing::is_ours;
 pub use key_map::{KeyMap, Locator, MAX_VERSION, MappedKey, MappedVersion, Unlisted, Versions};
@@ -33,7 +35,7 @@ use self::library::Library;
 use self::token::Token;
 use self::worker::Workers;
 use super::embedded::Usages;
-use super::{Answer, Description, ExternalKey, KeyManager, KeyManagerError};
+use super::{Answer, Description, ExternalKey, InstanceHealth, KeyManager, KeyManagerError};
 
 /// The key manager of one token.
 pub struct Pkcs11KeyManager {
@@ -104,7 +106,19 @@ impl KeyManager for Pkcs11KeyManager {
     }
 
     fn description(&self) -> Description {
-        self.workers.token().description()
+        let mut description = self.workers.token().description();
+        if self.directory.uses_one_up() {
+            for instance in &mut description.instances {
+                if instance.health == InstanceHealth::Probed {
+                    instance.health = InstanceHealth::AtBest(HealthStatus::Degraded);
+                }
+            }
+        }
+        description
+    }
+
+    fn reconsider(&self) {
+        self.workers.token().forget_refusal();
     }
 }
 

@@ -35,6 +35,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// As long, what was found out about a key counts without another look.
     pub lookup_interval: Duration,
+    /// How many messages this process should encrypt with one version of a key; more are told of, not refused.
+    pub messages_per_version: u64,
 }
 
 /// One token among those of a library.
@@ -149,4 +151,6 @@ impl Settings {
     pub const TIMEOUT: Duration = Duration::from_millis(150);
     /// So that a new version encrypts soon, and a look up costs nothing.
     pub const LOOKUP_INTERVAL: Duration = Duration::from_secs(10);
+    /// What random 96-bit initialization vectors are good for: NIST SP 800-38D, 8.3.
+    pub const MESSAGES_PER_VERSION: u64 = 1 << 32;
 }

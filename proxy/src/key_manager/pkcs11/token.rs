@@ -9,14 +9,16 @@ use cryptoki::error::{Error, RvError};
 use cryptoki::mechanism::MechanismType;
 use cryptoki::session::{Session, UserType};
 use cryptoki::slot::{Slot, TokenInfo};
+use xks_api::message::HealthStatus;
 
 use super::connection::Connection;
 use super::failure::Failure;
 use super::key_map::Locator;
 use super::library::{Entered, Library, User};
+use super::messages::Messages;
 use super::rv::Meaning;
 use super::settings::{SessionKind, Settings, TokenSelector};
-use crate::key_manager::Description;
+use crate::key_manager::{Description, Instance, InstanceHealth};
 
 /// The token of one key manager.
 pub(super) struct Token {
@@ -29,6 +31,7 @@ pub(super) struct Token {
     test_key_seen_in: AtomicU64,
     last_failure: Mutex<Option<(Instant, Arc<Failure>)>>,
     description: Mutex<Description>,
+    pub(super) messages: Messages,
 }
 
 #[derive(Default)]
@@ -40,10 +43,15 @@ impl Token {
     pub(super) fn new(library: User, settings: Settings) -> Self {
         let description = Description {
             vendor: "PKCS#11".to_owned(),
-            instances: vec![(settings.token.to_string(), "not reached yet".to_owned())],
+            instances: vec![Instance {
+                id: settings.token.to_string(),
+                model: "not reached yet".to_owned(),
+                health: InstanceHealth::Probed,
+            }],
         };
         Self {
             library,
+            messages: Messages::new(settings.messages_per_version),
             settings,
             login: Mutex::default(),
             has_aes_gcm: AtomicBool::new(false),
@@ -53,9 +61,16 @@ impl Token {
         }
     }
 
-    /// As the token describes itself; as the configuration does before it was reached.
+    /// As the token describes itself; as the configuration does before it was reached. UNAVAILABLE since a session
+    /// could not be opened, until one can.
     pub(super) fn description(&self) -> Description {
-        lock(&self.description).clone()
+        let mut description = lock(&self.description).clone();
+        if lock(&self.last_failure).is_some() {
+            for instance in &mut description.instances {
+                instance.health = InstanceHealth::AtBest(HealthStatus::Unavailable);
+            }
+        }
+        description
     }
 
     pub(super) fn library(&self) -> &Library {
@@ -170,6 +185,14 @@ impl Token {
         Ok(slot)
     }
 
+    /// Somebody says that the PIN is right by now: it is tried once more.
+    pub(super) fn forget_refusal(&self) {
+        if lock(&self.login).refused.take().is_some() {
+            *lock(&self.last_failure) = None;
+            tracing::info!("the PIN of the token, which was refused, is tried once more");
+        }
+    }
+
     fn log_in(&self, session: &Session) -> Result<(), Failure> {
         let Some(pin) = &self.settings.pin else {
             return Ok(());
@@ -202,10 +225,11 @@ fn describe(info: &TokenInfo) -> Description {
     let firmware = info.firmware_version();
     Description {
         vendor: or(info.manufacturer_id(), "PKCS#11"),
-        instances: vec![(
-            or(info.serial_number(), info.label()),
-            format!("{} {firmware}", or(info.model(), "token")),
-        )],
+        instances: vec![Instance {
+            id: or(info.serial_number(), info.label()),
+            model: format!("{} {firmware}", or(info.model(), "token")),
+            health: InstanceHealth::Probed,
+        }],
     }
 }
 

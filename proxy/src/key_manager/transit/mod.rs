@@ -30,7 +30,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use xks_api::ids::ExternalKeyId;
-use xks_api::message::KeyStatus;
+use xks_api::message::{HealthStatus, KeyStatus};
 
 pub use settings::{
     Address, ApiPath, InvalidAddress, InvalidPath, KeyMap, Login, MappedKey, Settings,
@@ -44,7 +44,9 @@ use self::node::NodeState;
 use self::session::Session;
 use super::circuit::{Circuit, Outcome};
 use super::embedded::Usages;
-use super::{Answer, Description, ExternalKey, KeyManager, KeyManagerError};
+use super::{
+    Answer, Description, ExternalKey, Instance, InstanceHealth, KeyManager, KeyManagerError,
+};
 
 /// A key manager whose keys are in Transit.
 pub struct Transit {
@@ -136,21 +138,29 @@ impl KeyManager for Transit {
     }
 
     fn description(&self) -> Description {
+        use InstanceHealth::{AtBest, Probed};
         let nodes = self.shared.cluster.nodes();
         Description {
             // What /sys/health tells does not say which of the two it is.
             vendor: "OpenBao or HashiCorp Vault".into(),
             instances: nodes
-                .map(|(name, known)| {
+                .map(|(id, known)| {
                     let version = known.version.as_deref().unwrap_or("of unknown version");
-                    let state = match known.state {
-                        NodeState::Active => "active",
-                        NodeState::Standby => "standby",
-                        NodeState::Unknown => "not seen yet",
-                        NodeState::Suspect => "not answering",
-                        NodeState::NotServing => "sealed or not initialized",
+                    let (state, health) = match known.state {
+                        NodeState::Active => ("active", AtBest(HealthStatus::Active)),
+                        NodeState::Standby => ("standby", AtBest(HealthStatus::Active)),
+                        NodeState::Unknown => ("not seen yet", Probed),
+                        NodeState::Suspect => ("not answering", AtBest(HealthStatus::Unavailable)),
+                        NodeState::NotServing => (
+                            "sealed or not initialized",
+                            AtBest(HealthStatus::Unavailable),
+                        ),
                     };
-                    (name, format!("Transit {version}, {state}"))
+                    Instance {
+                        id,
+                        model: format!("Transit {version}, {state}"),
+                        health,
+                    }
                 })
                 .collect(),
         }

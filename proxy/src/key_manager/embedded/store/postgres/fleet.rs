@@ -8,9 +8,12 @@ use std::time::Duration;
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio_postgres::Client;
 
+use xks_api::message::HealthStatus;
+
 use super::super::super::live::Proxy;
 use super::connection::Database;
 use super::error::PostgresError;
+use crate::key_manager::InstanceHealth;
 
 /// This proxy's place in the fleet.
 pub(super) struct Membership {
@@ -36,13 +39,17 @@ impl Membership {
         }
     }
 
-    /// Says that this proxy is there, and learns who else is.
-    pub(super) async fn beat(&self, database: &Database) -> Result<Vec<Proxy>, PostgresError> {
+    /// Says that this proxy is there, and how it is, and learns who else is: those who are there first.
+    pub(super) async fn beat(
+        &self,
+        database: &Database,
+        health: HealthStatus,
+    ) -> Result<Vec<Proxy>, PostgresError> {
         let config = database.config();
         let gone_after = config.heartbeat_interval * config.missed_heartbeats;
         database
             .with(async |client| {
-                self.beat_with(client, &config.schema.to_string(), gone_after)
+                self.beat_with(client, &config.schema.to_string(), gone_after, health)
                     .await
                     .map_err(|error| database.unreachable(&error))
             })
@@ -54,14 +61,19 @@ impl Membership {
         client: &mut Client,
         schema: &str,
         gone_after: Duration,
+        health: HealthStatus,
     ) -> Result<Vec<Proxy>, tokio_postgres::Error> {
         let table = format!("{schema}.proxies");
         let statement = format!(
-            "INSERT INTO {table} (id, version, last_seen) VALUES ($1, $2, clock_timestamp()) ON CONFLICT (id) \
-             DO UPDATE SET version = excluded.version, last_seen = excluded.last_seen"
+            "INSERT INTO {table} (id, version, last_seen, health) VALUES ($1, $2, clock_timestamp(), $3) \
+             ON CONFLICT (id) DO UPDATE SET version = excluded.version, last_seen = excluded.last_seen, \
+             health = excluded.health"
         );
         let version = env!("CARGO_PKG_VERSION");
-        client.execute(&statement, &[&self.id, &version]).await?;
+        let said = word(health);
+        client
+            .execute(&statement, &[&self.id, &version, &said])
+            .await?;
         let seconds = gone_after.as_secs_f64();
         // Long gone; the proxies themselves keep the table short.
         let statement = format!(
@@ -69,15 +81,24 @@ impl Membership {
         );
         client.execute(&statement, &[&seconds]).await?;
         let statement = format!(
-            "SELECT id, version FROM {table} WHERE last_seen >= clock_timestamp() - $1 * interval '1 second' \
-             ORDER BY id COLLATE \"C\" LIMIT {MAX_PROXIES}"
+            "SELECT id, version, health, last_seen >= clock_timestamp() - $1 * interval '1 second' AS is_there \
+             FROM {table} ORDER BY is_there DESC, id COLLATE \"C\" LIMIT {MAX_PROXIES}"
         );
         let rows = client.query(&statement, &[&seconds]).await?;
         rows.iter()
             .map(|row| {
+                let id = tame(row.try_get(0)?);
+                let is_there = row.try_get(3)?;
+                let health = match is_there {
+                    true if id == self.id => InstanceHealth::Probed,
+                    true => InstanceHealth::Told(told(row.try_get(2)?)),
+                    false => InstanceHealth::Told(HealthStatus::Unavailable),
+                };
                 Ok(Proxy {
-                    id: tame(row.try_get(0)?),
+                    id,
                     version: tame(row.try_get(1)?),
+                    is_there,
+                    health,
                 })
             })
             .collect()
@@ -93,6 +114,24 @@ impl Membership {
                 left.map(drop).map_err(|error| database.unreachable(&error))
             })
             .await
+    }
+}
+
+/// As it is in the table.
+fn word(health: HealthStatus) -> &'static str {
+    match health {
+        HealthStatus::Active => "ACTIVE",
+        HealthStatus::Degraded => "DEGRADED",
+        HealthStatus::Unavailable => "UNAVAILABLE",
+    }
+}
+
+/// Of a word that nobody knows here, something is better than nothing.
+fn told(word: &str) -> HealthStatus {
+    match word {
+        "ACTIVE" => HealthStatus::Active,
+        "UNAVAILABLE" => HealthStatus::Unavailable,
+        _ => HealthStatus::Degraded,
     }
 }
 

@@ -73,7 +73,7 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(2020309875, hashtext($1))";
 /// Each brings the tables from the version of its place in the list to the next.
 ///
 /// A fleet is updated one proxy after another, so each has to leave a program of the version before working.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     // Names and wrapped bytes, as in the redb store; `value` of `store` are header, manifest and generation key.
     r#"CREATE SCHEMA IF NOT EXISTS @schema@;
      CREATE TABLE @schema@.schema_version (version integer NOT NULL);
@@ -87,4 +87,6 @@ const MIGRATIONS: [&str; 2] = [
          version text NOT NULL,
          last_seen timestamptz NOT NULL
      );",
+    // How each of them is; a program that does not say is well as far as anybody knows.
+    "ALTER TABLE @schema@.proxies ADD COLUMN health text NOT NULL DEFAULT 'ACTIVE';",
 ];

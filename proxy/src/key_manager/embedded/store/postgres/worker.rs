@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use xks_api::ids::ExternalKeyId;
+use xks_api::message::HealthStatus;
 
 use super::super::super::live::{Freshness, Live, Moment};
 use super::super::super::record::KeyRecord;
@@ -147,7 +148,13 @@ impl Worker {
 
     async fn beat(&self) {
         // Polling tells what is wrong with the database.
-        if let Ok(proxies) = self.membership.beat(&self.database).await {
+        let health = match (self.live.freshness.is_over(), &self.trouble) {
+            (true, _) => HealthStatus::Unavailable,
+            // What is served from memory is not confirmed.
+            (false, Some(_)) => HealthStatus::Degraded,
+            (false, None) => HealthStatus::Active,
+        };
+        if let Ok(proxies) = self.membership.beat(&self.database, health).await {
             self.live.proxies.store(Arc::new(proxies));
         }
     }
