@@ -16,6 +16,7 @@ mod blob;
 mod cluster;
 mod failure;
 mod keys;
+mod login;
 mod node;
 mod session;
 mod settings;

@@ -1,21 +1,17 @@
-//! The token: got by a login, renewed before it expires, got anew when it cannot be renewed or is refused.
+//! The token: renewed before it expires, got anew by a login when it cannot be renewed or is refused.
 //!
 //! One task does this ([`Session::keep`]); requests take the token of the moment. A token that stays valid is used
 //! although a renewal fails: the next one may succeed.
 
-use std::io;
-use std::path::Path;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderValue, Method};
-use serde::{Deserialize, Serialize};
+use http::HeaderValue;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout_at};
-use zeroize::Zeroizing;
 
-use super::cluster::{Body, CallError, Cluster};
+use super::cluster::{CallError, Cluster};
 use super::failure::Refusal;
+use super::login::{self, Lease};
 use super::settings::Login;
 use crate::key_manager::KeyManagerError;
 
@@ -42,14 +38,6 @@ struct State {
 pub(super) struct Token {
     pub(super) header: HeaderValue,
     generation: u64,
-}
-
-/// How long a token is valid.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Lease {
-    /// Zero for one that does not expire.
-    seconds: u64,
-    renewable: bool,
 }
 
 impl Session {
@@ -122,7 +110,7 @@ impl Session {
         let mut generation = 0;
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.log_in(cluster).await {
+            match login::log_in(&self.login, cluster).await {
                 Ok((header, lease)) => {
                     generation += 1;
                     pause = FIRST_PAUSE;
@@ -147,7 +135,7 @@ impl Session {
                     let old = self.state.borrow().token.clone();
                     if let Some(old) = old
                         && let Err(CallError::Refused(Refusal::PermissionDenied { .. })) =
-                            look_up(cluster, &old).await
+                            login::look_up(cluster, &old.header).await
                     {
                         self.give_up_token();
                     }
@@ -169,7 +157,7 @@ impl Session {
                     if !lease.renewable {
                         return;
                     }
-                    match renew(cluster, token).await {
+                    match login::renew(cluster, &token.header).await {
                         Ok(renewed) => {
                             self.verified();
                             // The longest life of the token comes near: a new one before the old one ends.
@@ -195,7 +183,7 @@ impl Session {
                     }
                 }
                 () = self.doubt.notified() => {
-                    match look_up(cluster, token).await {
+                    match login::look_up(cluster, &token.header).await {
                         Ok(_) => self.verified(),
                         Err(CallError::Refused(Refusal::PermissionDenied { .. })) => {
                             self.give_up_token();
@@ -222,245 +210,9 @@ impl Session {
         self.state
             .send_modify(|state| state.verified = Instant::now());
     }
-
-    async fn log_in(&self, cluster: &Cluster) -> Result<(HeaderValue, Lease), LoginError> {
-        let (mount, body) = match &self.login {
-            Login::TokenFile(path) => {
-                let token = header(read_secret(path).await?)?;
-                let token = Token {
-                    header: token,
-                    generation: 0,
-                };
-                let lease = look_up(cluster, &token).await?;
-                return Ok((token.header, lease));
-            }
-            Login::AppRole {
-                mount,
-                role_id,
-                secret_id_file,
-            } => {
-                let secret_id = read_secret(secret_id_file).await?;
-                let body = AppRoleLogin {
-                    role_id,
-                    secret_id: text(&secret_id)?,
-                };
-                (mount, json(&body)?)
-            }
-            Login::Kubernetes {
-                mount,
-                role,
-                jwt_file,
-            } => {
-                let jwt = read_secret(jwt_file).await?;
-                let body = KubernetesLogin {
-                    role,
-                    jwt: text(&jwt)?,
-                };
-                (mount, json(&body)?)
-            }
-        };
-        let path = format!("auth/{}/login", mount.as_str());
-        let mut request = cluster.request(Method::POST, path, None, body);
-        request.repeatable = false;
-        let answer = cluster.call(&request, Instant::now() + LIMIT).await?;
-        let auth = parse_auth(&answer)?;
-        let token = header(Zeroizing::new(auth.client_token.as_bytes().to_vec()))?;
-        Ok((token, auth.lease()))
-    }
 }
 
-impl Lease {
-    fn expires(self) -> bool {
-        self.seconds > 0
-    }
-
-    fn duration(self) -> Duration {
-        // Bounded, so that it can be added to the time of now.
-        Duration::from_secs(self.seconds.min(MAX_LEASE))
-    }
-
-    /// After two thirds of it; early enough for more than one attempt.
-    fn renew_after(self) -> Duration {
-        (self.duration() * 2 / 3).max(FIRST_PAUSE)
-    }
-}
-
-async fn renew(cluster: &Cluster, token: &Token) -> Result<Lease, CallError> {
-    let path = "auth/token/renew-self".to_owned();
-    let body = Bytes::from_static(b"{}");
-    let request = cluster.request(Method::POST, path, Some(token.header.clone()), body);
-    let answer = cluster.call(&request, Instant::now() + LIMIT).await?;
-    match parse_auth(&answer) {
-        Ok(auth) => Ok(auth.lease()),
-        Err(_) => Err(unexpected(&request.path).into()),
-    }
-}
-
-async fn look_up(cluster: &Cluster, token: &Token) -> Result<Lease, CallError> {
-    #[derive(Deserialize)]
-    struct Answer {
-        data: Data,
-    }
-    #[derive(Deserialize)]
-    struct Data {
-        ttl: u64,
-        #[serde(default)]
-        renewable: bool,
-    }
-    let path = "auth/token/lookup-self".to_owned();
-    let request = cluster.request(Method::GET, path, Some(token.header.clone()), Bytes::new());
-    let answer = cluster.call(&request, Instant::now() + LIMIT).await?;
-    match serde_json::from_slice::<Answer>(&answer) {
-        Ok(Answer { data }) => Ok(Lease {
-            seconds: data.ttl,
-            renewable: data.renewable,
-        }),
-        Err(_) => Err(unexpected(&request.path).into()),
-    }
-}
-
-fn unexpected(path: &str) -> Refusal {
-    Refusal::Unexpected {
-        path: path.into(),
-        status: 200,
-        text: "other JSON than expected, or none".into(),
-    }
-}
-
-#[derive(Deserialize)]
-struct AuthAnswer<'a> {
-    #[serde(borrow)]
-    auth: Auth<'a>,
-}
-
-#[derive(Deserialize)]
-struct Auth<'a> {
-    client_token: &'a str,
-    lease_duration: u64,
-    renewable: bool,
-}
-
-impl Auth<'_> {
-    fn lease(&self) -> Lease {
-        Lease {
-            seconds: self.lease_duration,
-            renewable: self.renewable,
-        }
-    }
-}
-
-fn parse_auth(answer: &Body) -> Result<Auth<'_>, LoginError> {
-    // The parser's error is left out: it might show a part of the token.
-    let answer: AuthAnswer<'_> = serde_json::from_slice(answer).map_err(|_| LoginError::Answer)?;
-    Ok(answer.auth)
-}
-
-#[derive(Serialize)]
-struct AppRoleLogin<'a> {
-    role_id: &'a str,
-    secret_id: &'a str,
-}
-
-#[derive(Serialize)]
-struct KubernetesLogin<'a> {
-    role: &'a str,
-    jwt: &'a str,
-}
-
-fn json(value: &impl Serialize) -> Result<Bytes, LoginError> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SECRET));
-    serde_json::to_writer(&mut *bytes, value).map_err(|_| LoginError::Answer)?;
-    Ok(Bytes::from_owner(bytes))
-}
-
-async fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>, LoginError> {
-    let problem = |problem: String| LoginError::File {
-        path: path.display().to_string(),
-        problem,
-    };
-    let content = tokio::fs::read(path).await;
-    let content = Zeroizing::new(content.map_err(|e: io::Error| problem(e.to_string()))?);
-    let secret = content.trim_ascii();
-    if secret.is_empty() || secret.len() > MAX_SECRET / 2 {
-        return Err(problem(format!("holds {} bytes", secret.len())));
-    }
-    Ok(Zeroizing::new(secret.to_vec()))
-}
-
-fn text(secret: &[u8]) -> Result<&str, LoginError> {
-    std::str::from_utf8(secret).map_err(|_| LoginError::Characters)
-}
-
-/// A header that shows its value to nobody and wipes it in the end.
-fn header(token: Zeroizing<Vec<u8>>) -> Result<HeaderValue, LoginError> {
-    let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(token))
-        .map_err(|_| LoginError::Characters)?;
-    header.set_sensitive(true);
-    Ok(header)
-}
-
-/// Why there is no token.
-#[derive(Debug, thiserror::Error)]
-enum LoginError {
-    #[error("the file {path}: {problem}; expected a token, secret id or service account token")]
-    File { path: String, problem: String },
-    #[error("a token, secret id or service account token holds characters that it cannot have")]
-    Characters,
-    #[error("the answer to the login is not what the API documents")]
-    Answer,
-    #[error("the login failed: {0}")]
-    Call(#[from] CallError),
-}
-
-/// For one login, renewal or look at the token.
-const LIMIT: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 /// A token that was valid this recently is not looked at again.
 const VERIFIED_FOR: Duration = Duration::from_secs(1);
-/// 100 years.
-const MAX_LEASE: u64 = 100 * 365 * 24 * 60 * 60;
-/// Room for a request with a secret; a service account token has about 1 KiB.
-const MAX_SECRET: usize = 64 * 1024;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_is_renewed_after_two_thirds_of_its_life() {
-        let lease = |seconds| Lease {
-            seconds,
-            renewable: true,
-        };
-        assert_eq!(lease(1_200).renew_after(), Duration::from_secs(800));
-        assert_eq!(lease(1).renew_after(), Duration::from_secs(1) * 2 / 3);
-        assert!(!lease(0).expires());
-        assert!(
-            Instant::now()
-                .checked_add(lease(u64::MAX).duration())
-                .is_some()
-        );
-    }
-
-    #[test]
-    fn a_recorded_answer_to_a_login_is_understood_and_its_token_hidden() {
-        // OpenBao 2.7.2, POST auth/approle/login
-        let answer = br#"{"request_id":"e2d7c523-8db9-a28d-abca-b882235b7e7f","lease_id":"","renewable":false,
-            "lease_duration":0,"data":null,"wrap_info":null,"warnings":null,"auth":{
-            "client_token":"s.2m9QtGUbHVvpO7jQWr2LWFiJ","accessor":"MDj26o6SmCtVZjXY0PE9PUM3",
-            "policies":["default","xks"],"token_policies":["default","xks"],"metadata":{"role_name":"r"},
-            "lease_duration":5,"renewable":true,"entity_id":"b45f09ec-f8bf-d04a-36b9-d0e99bf7eeab",
-            "token_type":"service","orphan":true,"mfa_requirement":null,"num_uses":0}}"#;
-        let answer = Zeroizing::new(answer.to_vec());
-        let auth = parse_auth(&answer).unwrap();
-        let expected = Lease {
-            seconds: 5,
-            renewable: true,
-        };
-        assert_eq!(auth.lease(), expected);
-        let token = header(Zeroizing::new(auth.client_token.into())).unwrap();
-        assert_eq!(token.as_bytes(), b"s.2m9QtGUbHVvpO7jQWr2LWFiJ");
-        assert!(!format!("{token:?}").contains("2m9Q"));
-    }
-}
