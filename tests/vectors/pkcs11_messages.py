@@ -5,7 +5,10 @@ Needs the PyPI package `cryptography`. The output depends on nothing but this fi
 
 The sample proxy is aws-samples/aws-kms-xks-proxy; what it authenticates is written in `build_full_aad` and
 `aad_and_digest` of its xks-axum/src/xks_proxy/handlers/mod.rs: the length of the AAD, the SHA-256 of the AAD unless the
-request has none, the length of the metadata, the metadata.
+request has none, the length of the metadata, the metadata. Its encrypt.rs gives that, a tag of 16 bytes and an IV to
+C_Encrypt with CKM_AES_GCM: 12 random bytes, or what the HSM makes, which need not be 12 (a Luna may append 16). The
+messages here were not recorded from a running sample proxy; they are made from its source as it was read at commit
+b33dfee1753f977e2a440db78ed7acdd89d9fe6e (mod.rs) and 1ae3b6f4c966905e642de8dc235a532ab8c91c24 (encrypt.rs).
 """
 
 import hashlib
@@ -41,9 +44,9 @@ def sample_without_aad(aad: bytes, metadata: bytes) -> bytes:
     return framed(aad, metadata)
 
 
-def vector(number: int, framing, metadata: bytes, plaintext_len: int, aad_len: int) -> dict:
+def vector(number: int, framing, metadata: bytes, plaintext_len: int, aad_len: int, iv_len: int = 12) -> dict:
     key = some_bytes("key", 32)
-    iv = some_bytes(f"iv {number}", 12)
+    iv = some_bytes(f"iv {number}", iv_len)
     plaintext = some_bytes(f"plaintext {number}", plaintext_len)
     aad = some_bytes(f"aad {number}", aad_len)
     sealed = AESGCM(key).encrypt(iv, plaintext, framing(aad, metadata))
@@ -71,6 +74,8 @@ CASES = [
     (sample, b"v0.0.1", 257, 8192),
     (sample, b"v0.0.1", 1, 1),
     (sample_without_aad, b"v0.0.1", 16, 0),
+    (sample, b"v0.0.1", 32, 33, 16),
+    (sample, b"", 32, 33, 16),
 ]
 
 if __name__ == "__main__":
