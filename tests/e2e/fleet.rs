@@ -5,6 +5,8 @@
 //! AWS SDK ──▶ kms-sim ──TLS──▶ HAProxy (TCP) ──▶ xks-proxy ×3 ──▶ PostgreSQL
 //! ```
 
+mod rotation;
+
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -37,16 +39,7 @@ fn drained_proxies_lose_no_request_and_killed_ones_are_gone_soon() {
     let _alone = crate::alone();
     let mut fleet = Fleet::start(&postgres);
     fleet.wait_for_size(3);
-    let simulator = Simulator::start(&[
-        format!("--resolve=xks.test={}", fleet.balancer),
-        format!(
-            "--trust-ca={}",
-            certificates::path("root-ca.crt.pem").display()
-        ),
-        // The machine of a test does more than serve; what is late is not what this is about.
-        "--proxy-timeout-ms=5000".to_owned(),
-        "--transition-ms=0".to_owned(),
-    ]);
+    let simulator = simulator_before(&fleet);
     let mut client = RustSdk::new(simulator.endpoint_url());
     let key = fleet.connect(&mut client);
 
@@ -90,6 +83,20 @@ fn drained_proxies_lose_no_request_and_killed_ones_are_gone_soon() {
     assert_eq!(load.wrong.load(Ordering::Relaxed), 0);
     // The same plaintext from everyone: ciphertexts of one proxy are decrypted by all.
     assert!(load.right.load(Ordering::Relaxed) > 100);
+}
+
+/// A KMS that reaches the fleet through its balancer.
+fn simulator_before(fleet: &Fleet) -> Simulator {
+    Simulator::start(&[
+        format!("--resolve=xks.test={}", fleet.balancer),
+        format!(
+            "--trust-ca={}",
+            certificates::path("root-ca.crt.pem").display()
+        ),
+        // The machine of a test does more than serve; what is late is not what this is about.
+        "--proxy-timeout-ms=5000".to_owned(),
+        "--transition-ms=0".to_owned(),
+    ])
 }
 
 #[derive(Default)]

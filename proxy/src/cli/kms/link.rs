@@ -269,25 +269,18 @@ pub(super) async fn until_known<T, F: Future<Output = Result<T, CallError>>>(
     handed: &Handed,
     call: impl Fn() -> F,
 ) -> Result<T, CallError> {
-    let mut left = match handed.is_new && proxy.is_fleet() {
-        true => FLEET_ATTEMPTS,
-        false => 1,
-    };
-    loop {
-        left -= 1;
-        match call().await {
-            Err(error) if left > 0 && error.kind() == Some(UNKNOWN_CREDENTIAL) => {
-                tokio::time::sleep(FLEET_PAUSE).await;
-            }
-            result => return result,
+    let result = call().await;
+    let pause = proxy.fleet_takes_up_in().filter(|_| handed.is_new);
+    match (result, pause) {
+        (Err(error), Some(pause)) if error.kind() == Some(UNKNOWN_CREDENTIAL) => {
+            tokio::time::sleep(pause).await;
+            call().await
         }
+        (result, _) => result,
     }
 }
 
 const UNKNOWN_CREDENTIAL: &str = "XksProxyIncorrectAuthenticationCredentialException";
-/// A proxy that missed the word of a change looks for it after `poll_interval`, 5 seconds by default.
-const FLEET_ATTEMPTS: u32 = 5;
-const FLEET_PAUSE: Duration = Duration::from_secs(2);
 
 const EXAMPLES: &str = "\
 Examples:

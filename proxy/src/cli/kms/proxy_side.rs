@@ -1,6 +1,7 @@
 //! The proxy's side of a link: an external key store of the configuration, its credentials and its keys.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use xks_api::ids::{AccessKeyId, SecretAccessKey, UriPathPrefix};
@@ -131,10 +132,11 @@ impl ProxySide {
         store.is_some_and(|store| matches!(Client::connect(&store.place.data_dir), Ok(Some(_))))
     }
 
-    /// Whether several proxies share the credentials: then a new one takes a moment to reach all of them.
-    pub(super) fn is_fleet(&self) -> bool {
-        let store = self.store.as_ref();
-        store.is_some_and(|store| store.place.database.is_some())
+    /// Where several proxies share the credentials: how long it takes until a new one has reached those, too, that
+    /// missed the word of it.
+    pub(super) fn fleet_takes_up_in(&self) -> Option<Duration> {
+        let database = self.store.as_ref()?.place.database.as_ref()?;
+        Some(database.poll_interval + Duration::from_secs(1))
     }
 
     /// Every credential that this key store takes.

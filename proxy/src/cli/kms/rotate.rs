@@ -171,6 +171,12 @@ async fn begin(
         "1/4  The proxy takes the new credential {}.",
         rotation.new
     ));
+    if let Some(time) = proxy.fleet_takes_up_in() {
+        // What KMS signs with it may reach any of them the moment that KMS has it.
+        let progress = Progress::begin();
+        progress.say("waiting until every proxy of the fleet has it");
+        tokio::time::sleep(time).await;
+    }
     match update(kms, proxy, id, &handed).await {
         Ok(()) => {}
         Err(Refused::Taken(failure)) => {
