@@ -1,5 +1,5 @@
 //! Encrypt over real TLS on loopback: what one client waits for. Both sides run on this machine, so the figures hold the
-//! client's work and the scheduler's, too; `server_cpu` tells what the server costs.
+//! client's work and the scheduler's, too; `compare` tells what the server costs.
 
 mod fixture;
 

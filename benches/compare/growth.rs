@@ -109,5 +109,5 @@ fn compare(run: &Run, results: &mut Results, of: &str, servers: &[(usize, Server
     let (most, _) = servers[servers.len() - 1];
     let ratio = medians[medians.len() - 1] / medians[0];
     let figure = format!("CPU with {most} {of}, of that with 1");
-    results.flat(&figure, ratio, 0.1);
+    results.at_most(&figure, ratio, 1.1, "×");
 }

@@ -4,8 +4,8 @@
 //! One core of load tool cannot offer three times of what one core of proxy does. So the proxy shares its core with a busy
 //! neighbour that has three times its weight, as on a host that is too full.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::path::Path;
+use std::process::Child;
 use std::time::Duration;
 
 use crate::Run;
@@ -80,28 +80,21 @@ pub(crate) fn overload(run: &Run, results: &mut Results) {
     results.at_least("goodput under overload, of capacity", worst, 0.8, "×");
 }
 
-/// A thread that never rests, on one core.
-struct Neighbour(Arc<AtomicBool>);
+/// A process that never rests, on one core.
+struct Neighbour(Child);
 
 impl Neighbour {
     fn on(core: usize) -> Self {
-        let ended = Arc::new(AtomicBool::new(false));
-        let end = Arc::clone(&ended);
-        std::thread::spawn(move || {
-            let mut cores = rustix::thread::CpuSet::new();
-            cores.set(core);
-            rustix::thread::sched_setaffinity(None, &cores).expect("a core for this thread");
-            while !end.load(Ordering::Relaxed) {
-                std::hint::spin_loop();
-            }
-        });
-        Self(ended)
+        let mut command = Placement::core(core).command(Path::new("/bin/sh"));
+        let busy = command.args(["-c", "while :; do :; done"]);
+        Self(busy.spawn().expect("a shell"))
     }
 }
 
 impl Drop for Neighbour {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 

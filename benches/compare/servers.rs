@@ -153,15 +153,20 @@ impl Server {
         address: SocketAddr,
         folder: TempDir,
     ) -> Self {
+        // The request log is written for nobody; what goes wrong at the start is told.
+        let said = folder.path().join("stderr");
         let quiet = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null());
+            .stderr(std::fs::File::create(&said).expect("a file"));
         let start = Instant::now();
         let mut child = quiet.spawn().expect("a program that starts");
         let end = start + START_LIMIT;
         while std::net::TcpStream::connect(address).is_err() {
-            assert_eq!(child.try_wait().expect("a child"), None, "{name} ended");
+            if let Some(status) = child.try_wait().expect("a child") {
+                let said = std::fs::read_to_string(&said).unwrap_or_default();
+                panic!("{name} ended with {status}: {said}");
+            }
             assert!(Instant::now() < end, "{name} does not listen");
             std::thread::sleep(Duration::from_millis(1));
         }

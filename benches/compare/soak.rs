@@ -40,7 +40,7 @@ pub(crate) fn soak(run: &Run, results: &mut Results) {
     // Caches and pools fill at first.
     let settled = &samples[samples.len() / 5..];
     let hours = run.soak.as_secs_f64() / 3_600.0;
-    let of: [(&str, &str, fn(&Sample) -> f64, f64); 3] = [
+    let of: [Watched; 3] = [
         ("resident", "KiB", |sample| sample.resident, 1_024.0),
         ("descriptors", "", |sample| sample.descriptors, 4.0),
         ("threads", "", |sample| sample.threads, 1.0),
@@ -63,6 +63,9 @@ pub(crate) fn soak(run: &Run, results: &mut Results) {
     results.row("xks-proxy", "requests", "/s", None, vec![report.rate]);
     results.at_most("errors", report.errors as f64, 0.0, "");
 }
+
+/// A figure, its unit, how it is taken, and how much it may grow.
+type Watched = (&'static str, &'static str, fn(&Sample) -> f64, f64);
 
 struct Sample {
     seconds: f64,

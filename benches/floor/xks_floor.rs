@@ -1,5 +1,5 @@
 //! The least that a server of hyper and rustls can do: reads a request, answers a constant. No deadlines, limits, log or
-//! error mapping; what `xks-proxy` costs beyond it is its work. For `benches/server_cpu.rs`.
+//! error mapping; what `xks-proxy` costs beyond it is its work. For `benches/compare`.
 //!
 //! `xks-floor IP:PORT CERTIFICATE-FILE KEY-FILE`
 

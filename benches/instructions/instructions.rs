@@ -83,7 +83,14 @@ fn count(summary: &Value) -> Option<(String, u64)> {
         Some(id) => format!("{function}/{id}"),
         None => function.to_owned(),
     };
-    Some((name, 0))
+    let profiles = summary["profiles"].as_array()?;
+    let callgrind = profiles.iter().find(|one| one["tool"] == "Callgrind")?;
+    let count = &callgrind["data"]["total"]["metrics"]["Ir"]["values"]["new"];
+    let calls = match function {
+        "pipeline" => stages::PIPELINE_CALLS,
+        _ => 1,
+    };
+    Some((name, count.as_u64()? / calls))
 }
 
 fn judge(stages: BTreeMap<String, u64>) -> Result<ExitCode, String> {
