@@ -23,9 +23,11 @@ async fn a_frozen_server_is_a_timeout_in_time_for_kms_until_it_goes_on() {
     let service = Service::of(Arc::new(bao), |_| {});
     let sealed = service.works().await;
     service.tenant.bao.signal(Signal::STOP);
-    // From the answers in time by itself, to those without asking: enough for the breaker to open in between.
-    let mut answers = Vec::new();
-    for _ in 0..20 {
+    // From the answers in time by itself, to those without asking, when the breaker has opened in between.
+    let mut answers: Vec<Duration> = Vec::new();
+    let at_once = |took: &&Duration| **took < Duration::from_millis(50);
+    while answers.iter().filter(at_once).count() < 3 {
+        assert!(answers.len() < 60, "the breaker is closed: {answers:?}");
         let start = Instant::now();
         let answer = encrypt(&service.transit, "k").await;
         assert!(
@@ -35,12 +37,9 @@ async fn a_frozen_server_is_a_timeout_in_time_for_kms_until_it_goes_on() {
         answers.push(start.elapsed());
     }
     answers.sort();
-    // Not the slowest one: others use this machine, too.
-    assert!(answers[15] < Duration::from_millis(250), "{answers:?}");
-    assert!(
-        answers[2] < Duration::from_millis(50),
-        "the breaker is closed: {answers:?}"
-    );
+    // Not the slowest ones: others use this machine, too.
+    let half = answers[answers.len() / 2];
+    assert!(half < Duration::from_millis(250), "{answers:?}");
     service.tenant.bao.signal(Signal::CONT);
     service.returns(&sealed).await;
 }
