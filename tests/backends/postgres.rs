@@ -3,6 +3,7 @@
 
 mod fault;
 mod fleet;
+mod latency;
 mod migrate;
 mod tamper;
 mod unseal;
