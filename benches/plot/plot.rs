@@ -16,24 +16,24 @@ pub(crate) fn plot(unit: &str, lines: &[Line<'_>], width: f64, ticks: &[(f64, St
     let y = |value: f64| BOTTOM - (BOTTOM - TOP) * value / top;
     let names: Vec<_> = lines.iter().map(|(name, _, _)| *name).collect();
     let mut svg = format!(
-        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 720 240' role=img aria-label='{} in {}, at most {}'>",
+        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 720 240' role='img' aria-label='{} in {}, at most {}'>",
         escaped(&names.join(" and ")),
         escaped(unit),
         short(highest)
     );
     for line in 0..=4 {
         let value = top * f64::from(line) / 4.0;
-        svg.push_str(&format!("<line class=grid x1={LEFT} x2={RIGHT} y1={0:.1} y2={0:.1} /><text x={1} y={2:.1} class=y>{3}</text>",
+        svg.push_str(&format!("<line class='grid' x1='{LEFT}' x2='{RIGHT}' y1='{0:.1}' y2='{0:.1}' /><text x='{1}' y='{2:.1}' class='y'>{3}</text>",
             y(value),
             LEFT - 6.0,
             y(value) + 4.0,
             short(value)
         ));
     }
-    svg.push_str(&format!("<text x={LEFT} y=14>{}</text>", escaped(unit)));
+    svg.push_str(&format!("<text x='{LEFT}' y='14'>{}</text>", escaped(unit)));
     for (value, label) in ticks {
         svg.push_str(&format!(
-            "<text x={:.1} y={} class=x>{}</text>",
+            "<text x='{:.1}' y='{}' class='x'>{}</text>",
             x(*value),
             BOTTOM + 18.0,
             escaped(label)
@@ -45,13 +45,13 @@ pub(crate) fn plot(unit: &str, lines: &[Line<'_>], width: f64, ticks: &[(f64, St
             .map(|(px, py)| format!("{:.1},{:.1}", x(*px), y(*py)))
             .collect();
         svg.push_str(&format!(
-            "<polyline class={class} points='{}' />",
+            "<polyline class='{class}' points='{}' />",
             path.join(" ")
         ));
         if lines.len() > 1 {
             let right = RIGHT - 80.0 * index as f64;
             svg.push_str(&format!(
-                "<text x={right:.1} y=14 class='y {class}'>{}</text>",
+                "<text x='{right:.1}' y='14' class='y {class}'>{}</text>",
                 escaped(name)
             ));
         }
