@@ -1,6 +1,8 @@
 //! Between hyper and the pipeline: reads bodies within their limits and writes every answer, errors included.
 
 use std::convert::Infallible;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -164,11 +166,15 @@ impl Body<'_> {
             }
             Ok(())
         };
-        match timeout(time_limit, frames).await {
-            Ok(result) => result?,
-            Err(_) => return Err(XksError::BODY_INCOMPLETE.because("the body deadline passed")),
-        }
-        Ok(bytes)
+        let mut frames = pin!(frames);
+        // A body that is there already needs no timer.
+        let read = match pipeline::poll_once(frames.as_mut()).await {
+            Poll::Ready(read) => read,
+            Poll::Pending => timeout(time_limit, frames).await.unwrap_or_else(|_| {
+                Err(XksError::BODY_INCOMPLETE.because("the body deadline passed"))
+            }),
+        };
+        read.map(|()| bytes)
     }
 }
 

@@ -2,8 +2,9 @@
 //!
 //! route → key store → body → authenticate → operation. Nothing of a body is parsed before its signature is verified.
 
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::SystemTime;
 
@@ -166,12 +167,20 @@ async fn serve(
         record,
         deadline,
     };
-    // The timer is armed only if the key manager does not answer at once.
-    let operation = ops::run(&route.operation, &request, context);
+    let mut operation = pin!(ops::run(&route.operation, &request, context));
+    // A key manager that answers at once needs no timer.
+    if let Poll::Ready(result) = poll_once(operation.as_mut()).await {
+        return Ok(result?);
+    }
     match timeout_at(deadline, operation).await {
         Ok(result) => Ok(result?),
         Err(_) => Err(XksError::TOO_LATE.into()),
     }
+}
+
+/// Polls a future in the context of this task; it may be polled on.
+pub(crate) async fn poll_once<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
 }
 
 /// Why a request has no successful answer.
@@ -189,7 +198,7 @@ impl From<XksError> for Refusal {
 /// A panic is a defect of the proxy: it ends its own request, not its neighbours.
 async fn without_panic<T>(request: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
     let mut request = pin!(request);
-    std::future::poll_fn(|context| {
+    poll_fn(|context| {
         let poll = AssertUnwindSafe(|| request.as_mut().poll(context));
         std::panic::catch_unwind(poll).unwrap_or_else(|_| {
             let error = XksError::INTERNAL.because("a panic, reported where it happened");

@@ -325,9 +325,10 @@ impl Record {
         self.name(name);
         let end = value.floor_char_boundary(MAX_VALUE.min(value.len()));
         let value = value.get(..end).unwrap_or_default();
-        let plain = |b: u8| matches!(b, 0x21..=0x7e) && b != b'"' && b != b'\\';
         match self.format {
-            LogFormat::Text if value.bytes().all(plain) => self.line.push_str(value),
+            LogFormat::Text if is_plain(value) && !value.contains(' ') => {
+                self.line.push_str(value);
+            }
             LogFormat::Json | LogFormat::Text => push_quoted(&mut self.line, value),
         }
     }
@@ -342,10 +343,7 @@ impl Record {
 /// A JSON string that holds printable ASCII only, so that no terminal or parser takes it for anything else.
 fn push_quoted(line: &mut String, value: &str) {
     line.push('"');
-    if value
-        .bytes()
-        .all(|b| matches!(b, 0x20..=0x7e) && b != b'"' && b != b'\\')
-    {
+    if is_plain(value) {
         line.push_str(value);
     } else {
         for c in value.chars() {
@@ -364,23 +362,35 @@ fn push_quoted(line: &mut String, value: &str) {
     line.push('"');
 }
 
+/// Whether a string needs no escapes: printable ASCII without `"` and `\`.
+fn is_plain(value: &str) -> bool {
+    // No early end: so the compiler looks at many bytes at a time.
+    value.bytes().fold(true, |plain, b| {
+        plain & (0x20..=0x7e).contains(&b) & (b != b'"') & (b != b'\\')
+    })
+}
+
 /// `2026-11-24T07:38:39.123456Z`
 fn push_time(line: &mut String, now: SystemTime) {
     let now = time::OffsetDateTime::from(now);
-    for (value, width, mark) in [
-        (now.year().unsigned_abs(), 4, '-'),
-        (u8::from(now.month()).into(), 2, '-'),
-        (now.day().into(), 2, 'T'),
-        (now.hour().into(), 2, ':'),
-        (now.minute().into(), 2, ':'),
-        (now.second().into(), 2, '.'),
-        (now.microsecond(), 6, 'Z'),
+    let year = now.year().unsigned_abs();
+    let micros = now.microsecond();
+    for (pair, mark) in [
+        (year / 100, ""),
+        (year % 100, "-"),
+        (u8::from(now.month()).into(), "-"),
+        (now.day().into(), "T"),
+        (now.hour().into(), ":"),
+        (now.minute().into(), ":"),
+        (now.second().into(), "."),
+        (micros / 10_000, ""),
+        (micros / 100 % 100, ""),
+        (micros % 100, "Z"),
     ] {
-        for place in (0..width).rev() {
-            let digit = value / 10_u32.pow(place) % 10;
+        for digit in [pair / 10 % 10, pair % 10] {
             line.push(char::from_digit(digit, 10).unwrap_or('0'));
         }
-        line.push(mark);
+        line.push_str(mark);
     }
 }
 

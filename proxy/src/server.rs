@@ -5,6 +5,7 @@
 pub(crate) mod activity;
 pub(crate) mod body_room;
 mod connection;
+mod rarely;
 mod stream;
 
 use std::io;

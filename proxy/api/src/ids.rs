@@ -62,6 +62,22 @@ impl UriPathPrefix {
         &self.0
     }
 
+    /// Whether the text is a prefix.
+    pub(crate) fn is_valid(text: &str) -> bool {
+        let mut previous = b'/';
+        let allowed = |b: u8| match b {
+            b'/' => std::mem::replace(&mut previous, b) != b'/',
+            _ => {
+                previous = b;
+                b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')
+            }
+        };
+        let (mut bytes, empty) = (text.bytes(), text.is_empty());
+        let begins = empty || bytes.next() == Some(b'/');
+        let fits = text.len() + API_PATH.len() <= MAX_URI_PATH_LEN;
+        begins && fits && bytes.all(allowed) && (empty || previous != b'/')
+    }
+
     /// The `XksProxyUriPath` that a KMS is given: the prefix and `/kms/xks/v1`.
     pub fn uri_path(&self) -> String {
         format!("{}{}", self.0, API_PATH)
@@ -72,13 +88,7 @@ impl TryFrom<&str> for UriPathPrefix {
     type Error = InvalidUriPathPrefix;
 
     fn try_from(text: &str) -> Result<Self, Self::Error> {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-        let segment = |s: &str| !s.is_empty() && s.bytes().all(allowed);
-        let well_formed = match text.strip_prefix('/') {
-            Some(rest) => rest.split('/').all(segment),
-            None => text.is_empty(),
-        };
-        if !well_formed || text.len() + API_PATH.len() > MAX_URI_PATH_LEN {
+        if !Self::is_valid(text) {
             return Err(InvalidUriPathPrefix);
         }
         Ok(Self(text.into()))

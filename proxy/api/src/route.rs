@@ -91,7 +91,7 @@ pub struct Route<'a> {
 //= xks §API operations R6, R8
 pub fn route<'a>(method: &str, path: &'a str) -> Result<Route<'a>, NoRoute> {
     let (prefix, below) = split(path).ok_or(NoRoute::NotFound)?;
-    if UriPathPrefix::try_from(prefix).is_err() {
+    if !UriPathPrefix::is_valid(prefix) {
         return Err(NoRoute::NotFound);
     }
     let operation = operation(below).ok_or(NoRoute::NotFound)?;
@@ -112,7 +112,13 @@ pub enum NoRoute {
 
 /// Splits at the last API path, since a prefix may itself contain `/kms/xks/v1`, a key id never a slash.
 fn split(path: &str) -> Option<(&str, &str)> {
-    let at = path.rfind(API_PATH)?;
+    let last = path.len().checked_sub(API_PATH.len())?;
+    let starts = |at: &usize| {
+        let rest = path.as_bytes().get(*at..);
+        rest.is_some_and(|rest| rest.starts_with(API_PATH.as_bytes()))
+    };
+    // What follows the API path is short: from the end it is found at once.
+    let at = (0..=last).rev().find(starts)?;
     let (prefix, rest) = path.split_at_checked(at)?;
     Some((prefix, rest.strip_prefix(API_PATH)?))
 }

@@ -29,6 +29,8 @@ pub(crate) enum Expiry {
     Head(Instant),
     /// There is no request.
     Idle(Instant),
+    /// Requests are in flight, which have deadlines of their own.
+    NotNow,
 }
 
 impl Activity {
@@ -87,12 +89,10 @@ impl Activity {
     }
 
     /// When the connection will have lasted long enough, as things are now; without `head`, bytes begin no head.
-    ///
-    /// Requests in flight have deadlines of their own.
     pub(super) fn expiry(&self, head: Option<Duration>, idle: Duration) -> Expiry {
         let at = |nanos: u64| self.opened + Duration::from_nanos(nanos);
         if self.in_flight.load(Ordering::Relaxed) > 0 {
-            return Expiry::Idle(Instant::now() + idle);
+            return Expiry::NotNow;
         }
         let began = self.head_began.load(Ordering::Relaxed).checked_sub(1);
         match began.zip(head) {
@@ -117,9 +117,11 @@ impl Drop for InFlight<'_> {
 }
 
 impl Expiry {
-    pub(super) fn at(self) -> Instant {
+    /// When to look again.
+    pub(super) fn at(self, idle: Duration) -> Instant {
         match self {
             Self::Head(at) | Self::Idle(at) => at,
+            Self::NotNow => Instant::now() + idle,
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use hyper::rt::{Read, Write};
@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::Phase;
 use super::activity::{Activity, Expiry};
+use super::rarely::Rarely;
 use super::stream::{Observed, Transport};
 use crate::http::{self, Door};
 use crate::runtime::Runtime;
@@ -144,70 +145,71 @@ async fn drive(
     deadlines: Deadlines,
     ended: impl Future<Output = ()>,
 ) {
-    let connection = pin!(connection);
-    let mut ended = pin!(ended);
-    let first = activity.expiry(deadlines.head, deadlines.idle).at();
+    let first = activity.expiry(deadlines.head, deadlines.idle);
     let mut driver = Driver {
-        connection,
+        connection: pin!(connection),
+        timer: Rarely::new(sleep_until(first.at(deadlines.idle))),
         activity,
         deadlines,
-        timer: Box::pin(sleep_until(first)),
+        ended: Some(Rarely::new(ended)),
         cut_off: None,
     };
-    let result = tokio::select! {
-        biased;
-        result = &mut driver => result,
-        () = &mut ended => {
-            driver.connection.as_mut().finish();
-            driver.await
-        }
-    };
-    if let Err(error) = result {
+    if let Err(error) = std::future::poll_fn(|context| driver.poll(context)).await {
         tracing::debug!(%error, "a connection ended");
     }
 }
 
-/// Polls a connection, and ends it when its activity says so.
-struct Driver<'a, C> {
+/// Polls a connection, and ends it when its activity or the server says so.
+struct Driver<'a, C, E> {
     connection: Pin<&'a mut C>,
     activity: Arc<Activity>,
     deadlines: Deadlines,
-    timer: Pin<Box<Sleep>>,
+    timer: Rarely<Sleep>,
+    /// Until the connection was asked to finish for it.
+    ended: Option<Rarely<E>>,
     /// When a connection that was asked to finish is dropped.
     cut_off: Option<Instant>,
 }
 
-impl<C: Connection> Future for Driver<'_, C> {
-    type Output = hyper::Result<()>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let this = &mut *self;
+impl<C: Connection, E: Future<Output = ()>> Driver<'_, C, E> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         loop {
-            if let Poll::Ready(result) = this.connection.as_mut().poll(context) {
+            if let Poll::Ready(result) = self.connection.as_mut().poll(context) {
                 return Poll::Ready(result);
             }
-            let expiry = this
-                .activity
-                .expiry(this.deadlines.head, this.deadlines.idle);
-            let at = this.cut_off.unwrap_or_else(|| expiry.at());
-            if at < this.timer.deadline() {
-                this.timer.as_mut().reset(at);
-            }
-            if this.timer.as_mut().poll(context).is_pending() {
-                return Poll::Pending;
-            }
-            if Instant::now() < at {
-                // The activity has moved on since the timer was set.
-                this.timer.as_mut().reset(at);
+            if let Some(ended) = &mut self.ended
+                && ended.poll(context).is_ready()
+            {
+                self.ended = None;
+                self.connection.as_mut().finish();
                 continue;
             }
-            match (this.cut_off, expiry) {
+            let idle = self.deadlines.idle;
+            let expiry = self.activity.expiry(self.deadlines.head, idle);
+            let at = match (self.cut_off, expiry) {
+                (Some(at), _) => at,
+                // A timer that goes off meanwhile is set anew.
+                (None, Expiry::NotNow) => self.timer.get().deadline(),
+                (None, Expiry::Head(at) | Expiry::Idle(at)) => at,
+            };
+            if at < self.timer.get().deadline() {
+                self.timer.change().reset(at);
+            }
+            ready!(self.timer.poll(context));
+            let now = Instant::now();
+            let at = self.cut_off.unwrap_or_else(|| expiry.at(idle));
+            if now < at {
+                // The activity has moved on since the timer was set.
+                self.timer.change().reset(at);
+                continue;
+            }
+            match (self.cut_off, expiry) {
                 (Some(_), _) | (None, Expiry::Head(_)) => return Poll::Ready(Ok(())),
-                (None, Expiry::Idle(_)) => {
-                    let cut_off = Instant::now() + FINISH_TIME;
-                    this.cut_off = Some(cut_off);
-                    this.timer.as_mut().reset(cut_off);
-                    this.connection.as_mut().finish();
+                (None, Expiry::Idle(_) | Expiry::NotNow) => {
+                    let cut_off = now + FINISH_TIME;
+                    self.cut_off = Some(cut_off);
+                    self.timer.change().reset(cut_off);
+                    self.connection.as_mut().finish();
                 }
             }
         }

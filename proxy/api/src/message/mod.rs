@@ -78,13 +78,15 @@ impl Drop for Base64Text<'_> {
 
 /// Parses the JSON of a request.
 fn parse_request<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, InvalidRequest> {
-    serde_json::from_slice(body).map_err(|e| {
-        InvalidRequest::validation(match e.classify() {
-            serde_json::error::Category::Data => {
-                "a member of the request is missing, duplicated or not of its type"
-            }
-            _ => "the request body is not valid JSON",
-        })
+    const NO_JSON: InvalidRequest =
+        InvalidRequest::validation("the request body is not valid JSON");
+    // The whole at once: many times faster than string by string.
+    let text = std::str::from_utf8(body).map_err(|_| NO_JSON)?;
+    serde_json::from_str(text).map_err(|e| match e.classify() {
+        serde_json::error::Category::Data => InvalidRequest::validation(
+            "a member of the request is missing, duplicated or not of its type",
+        ),
+        _ => NO_JSON,
     })
 }
 

@@ -164,11 +164,11 @@ impl VersionCipher {
 
     /// The key goes from HMAC into AES without a copy in a buffer of ours.
     fn message_key(&self, salt: &[u8; SALT_LEN]) -> Result<LessSafeKey, Unspecified> {
-        let mut context = hmac::Context::with_key(&self.0);
-        context.update(&KDF_INPUT_BEFORE_SALT);
-        context.update(salt);
-        context.update(&KEY_LEN_BITS);
-        UnboundKey::new(&AES_256_GCM, context.sign().as_ref()).map(LessSafeKey::new)
+        let mut input = KDF_INPUT;
+        if let Some(place) = input.get_mut(SALT_AT..SALT_AT + SALT_LEN) {
+            place.copy_from_slice(salt);
+        }
+        UnboundKey::new(&AES_256_GCM, hmac::sign(&self.0, &input).as_ref()).map(LessSafeKey::new)
     }
 }
 
@@ -179,18 +179,19 @@ const HEADER_LEN: usize = CiphertextMetadata::MAX_LEN;
 /// Names this format. With at most 30 bytes the whole KDF input is one block of SHA-256.
 const LABEL: [u8; 27] = *b"xks-proxy embedded format 1";
 
-/// Counter 1, label, separator.
-const KDF_INPUT_BEFORE_SALT: [u8; 4 + LABEL.len() + 1] = {
-    let mut input = [0; 4 + LABEL.len() + 1];
-    let (counter, rest) = input.split_at_mut(4);
+/// Counter 1, label, separator, room for the salt, and L: the length of the derived key in bits.
+const KDF_INPUT: [u8; SALT_AT + SALT_LEN + 4] = {
+    let mut input = [0; SALT_AT + SALT_LEN + 4];
+    let (before_salt, from_salt) = input.split_at_mut(SALT_AT);
+    let (counter, label) = before_salt.split_at_mut(4);
     counter.copy_from_slice(&1_u32.to_be_bytes());
-    let (label, _separator) = rest.split_at_mut(LABEL.len());
+    let (label, _separator) = label.split_at_mut(LABEL.len());
     label.copy_from_slice(&LABEL);
+    let (_salt, len_bits) = from_salt.split_at_mut(SALT_LEN);
+    len_bits.copy_from_slice(&256_u32.to_be_bytes());
     input
 };
-
-/// L, the length of the derived key.
-const KEY_LEN_BITS: [u8; 4] = 256_u32.to_be_bytes();
+const SALT_AT: usize = 4 + LABEL.len() + 1;
 
 #[cfg(test)]
 mod tests {
