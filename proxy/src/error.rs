@@ -64,6 +64,7 @@ impl XksError {
         ErrorName::UnsupportedOperation,
         "the request is longer than this proxy supports",
     );
+    pub(crate) const OVERLOADED: Self = Self::new(ErrorName::Throttling, "the proxy is overloaded");
     pub(crate) const TOO_MANY_BODIES: Self = Self::new(
         ErrorName::Throttling,
         "too many requests on this connection are incomplete",

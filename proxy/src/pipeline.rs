@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::SystemTime;
 
 use tokio::time::timeout_at;
-use xks_api::route::{NoRoute, route};
+use xks_api::route::{NoRoute, Operation, route};
 use zeroize::Zeroizing;
 
 use crate::authenticate::authenticate;
@@ -90,7 +90,7 @@ pub async fn answer(
         record: Some(runtime.log().record(now)),
     };
     let record = logged.record.as_mut().expect("taken at the end");
-    let serving = serve(&snapshot, now, head, body, record);
+    let serving = serve(runtime, &snapshot, now, head, body, record);
     let answer = match without_panic(serving).await {
         Ok(encoded) => Answer::Ok(encoded),
         Err(Refusal::MethodNotAllowed) => Answer::MethodNotAllowed,
@@ -130,6 +130,7 @@ impl Drop for Logged<'_> {
 }
 
 async fn serve(
+    runtime: &Runtime,
     snapshot: &Snapshot,
     now: SystemTime,
     head: RequestHead<'_>,
@@ -159,6 +160,10 @@ async fn serve(
         head,
         body: body.await?,
     };
+    // After the body, which would have to be read all the same, and before all work. Health is asked for when it matters.
+    if route.operation != Operation::GetHealthStatus && runtime.overload().sheds() {
+        return Err(XksError::OVERLOADED.into());
+    }
     let request = authenticate(request, &key_store.credentials, now, record)?;
     let deadline = record.started() + snapshot.limits.key_manager_timeout;
     let context = ops::Context {

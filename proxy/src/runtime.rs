@@ -11,6 +11,7 @@ use crate::health::{Monitored, ProxyIdentity};
 use crate::key_store::KeyStores;
 use crate::request_log::RequestLog;
 use crate::server::body_room::SharedRoom;
+use crate::server::overload::Overload;
 use crate::tls::ClientAuthentication;
 
 /// The time as requests see it.
@@ -81,6 +82,7 @@ pub struct Runtime {
     draining: AtomicBool,
     clients_changed: watch::Sender<()>,
     body_room: SharedRoom,
+    overload: Overload,
 }
 
 impl Runtime {
@@ -93,6 +95,7 @@ impl Runtime {
             draining: AtomicBool::new(false),
             clients_changed: watch::Sender::new(()),
             body_room: SharedRoom::default(),
+            overload: Overload::default(),
         }
     }
 
@@ -134,6 +137,10 @@ impl Runtime {
 
     pub(crate) fn body_room(&self) -> &SharedRoom {
         &self.body_room
+    }
+
+    pub(crate) fn overload(&self) -> &Overload {
+        &self.overload
     }
 
     pub(crate) fn clients_changed(&self) -> watch::Receiver<()> {

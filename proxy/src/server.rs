@@ -5,6 +5,7 @@
 pub(crate) mod activity;
 pub(crate) mod body_room;
 mod connection;
+pub(crate) mod overload;
 mod rarely;
 mod stream;
 
@@ -76,6 +77,13 @@ pub async fn run(
             Arc::clone(&runtime),
             phases,
         ));
+    }
+
+    // Not among the tasks that a drain waits for; dropped at the end.
+    let mut watches = JoinSet::new();
+    {
+        let runtime = Arc::clone(&runtime);
+        watches.spawn(async move { runtime.overload().watch().await });
     }
 
     shutdown.await;

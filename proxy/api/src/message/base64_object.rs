@@ -15,9 +15,13 @@ pub(super) struct Base64Object {
 }
 
 impl Base64Object {
-    /// An object without members yet. `capacity` must cover the whole text, so that no copy of it stays behind in a
-    /// smaller buffer.
-    pub(super) fn with_capacity(capacity: usize) -> Self {
+    /// An object without members yet, with room for exactly these: names and numbers of bytes.
+    ///
+    /// So no copy of the text stays behind in a smaller buffer, and the buffer can be sent as it is.
+    pub(super) fn with_room_for(members: impl IntoIterator<Item = (&'static str, usize)>) -> Self {
+        // Both braces; of each member its quotes, colon and comma, of which one member has none.
+        let member = |(name, len): (&str, usize)| name.len() + base64_len(len) + 6;
+        let capacity = 1 + members.into_iter().map(member).sum::<usize>();
         let mut text = Zeroizing::new(Vec::with_capacity(capacity));
         text.push(b'{');
         Self { text, capacity }
@@ -46,7 +50,7 @@ impl Base64Object {
     pub(super) fn finish(mut self) -> Zeroizing<Vec<u8>> {
         self.text.push(b'}');
         let len = self.text.len();
-        debug_assert!(len <= self.capacity, "{len} > {}", self.capacity);
+        debug_assert_eq!(len, self.capacity, "the room that was asked for");
         self.text
     }
 }
@@ -59,7 +63,7 @@ mod tests {
     fn serde_json_reads_every_length() {
         for len in 0..200 {
             let bytes: Vec<u8> = (0..len).map(|n: u8| n.wrapping_mul(7)).collect();
-            let object = Base64Object::with_capacity(600)
+            let object = Base64Object::with_room_for([("first", bytes.len()), ("second", 12)])
                 .member("first", &bytes)
                 .member("second", b"Hello World!");
             let value: serde_json::Value = serde_json::from_slice(&object.finish()).unwrap();

@@ -104,7 +104,7 @@ impl DecryptResponse {
     /// Encodes the response body into a buffer that is wiped on drop.
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         let plaintext = self.plaintext.expose();
-        Base64Object::with_capacity(base64_len(plaintext.len()) + 20)
+        Base64Object::with_room_for([("plaintext", plaintext.len())])
             .member("plaintext", plaintext)
             .finish()
     }

@@ -99,17 +99,22 @@ impl EncryptResponse {
     /// Encodes the response body.
     pub fn encode(&self) -> Vec<u8> {
         let sealed = &self.sealed;
-        let capacity = base64_len(sealed.ciphertext.len()) + 320;
-        let mut object = Base64Object::with_capacity(capacity)
-            .member("authenticationTag", &sealed.tag.0)
-            .member("ciphertext", &sealed.ciphertext)
-            .member("initializationVector", sealed.iv.as_bytes());
-        if let Some(value) = &self.cdiv {
-            object = object.member("ciphertextDataIntegrityValue", value);
-        }
-        if !sealed.metadata.is_empty() {
-            object = object.member("ciphertextMetadata", sealed.metadata.as_bytes());
-        }
+        let members = [
+            Some(("authenticationTag", &sealed.tag.0[..])),
+            Some(("ciphertext", &*sealed.ciphertext)),
+            Some(("initializationVector", sealed.iv.as_bytes())),
+            self.cdiv
+                .as_ref()
+                .map(|value| ("ciphertextDataIntegrityValue", &value[..])),
+            (!sealed.metadata.is_empty())
+                .then(|| ("ciphertextMetadata", sealed.metadata.as_bytes())),
+        ];
+        let present = members.into_iter().flatten();
+        let room = present.clone().map(|(name, bytes)| (name, bytes.len()));
+        let object = present.fold(
+            Base64Object::with_room_for(room),
+            |object, (name, bytes)| object.member(name, bytes),
+        );
         std::mem::take(&mut *object.finish())
     }
 
