@@ -2,7 +2,7 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --profile dist --bin kms-sim
+RUN rustup component add llvm-tools && proxy/deploy/build
 
 FROM debian:bookworm-slim
 # The authorities that a proxy with a public certificate is checked against.

@@ -3,7 +3,7 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --profile dist --bin xks-proxy
+RUN rustup component add llvm-tools && proxy/deploy/build
 
 FROM debian:bookworm-slim
 # For `xks-proxy kms`, which calls AWS.
