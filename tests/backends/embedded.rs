@@ -66,12 +66,13 @@ async fn r20_the_first_byte_of_the_metadata_names_the_format() {
     let backend = EmbeddedBackend::new();
     let key_id = id(EmbeddedBackend::KEY);
     let key = backend.embedded.resolve(&key_id).await.unwrap();
-    let metadata = key.metadata().unwrap();
+    let message = key.metadata().unwrap();
+    let metadata = message.metadata;
     assert_eq!(metadata.as_bytes().first(), Some(&1));
 
     let plaintext = Plaintext::from(&b"Hello World!"[..]);
     let aad = FramedAad::new(&Aad::default(), &metadata);
-    let mut sealed = key.seal(&plaintext, metadata, &aad).await.unwrap();
+    let mut sealed = key.seal(&plaintext, message, &aad).await.unwrap();
     for format in [0, 2, 255] {
         let mut bytes = metadata.as_bytes().to_vec();
         bytes[0] = format;

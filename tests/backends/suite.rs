@@ -252,9 +252,10 @@ async fn resolve<B: Backend>(backend: &B, name: &str) -> Arc<dyn ExternalKey> {
 }
 
 async fn seal(key: &dyn ExternalKey, plaintext: &Plaintext, aad: &Aad) -> Sealed {
-    let metadata = key.metadata().unwrap();
+    let message = key.metadata().unwrap();
+    let metadata = message.metadata;
     let framed = FramedAad::new(aad, &metadata);
-    let sealed = key.seal(plaintext, metadata, &framed).await.unwrap();
+    let sealed = key.seal(plaintext, message, &framed).await.unwrap();
     assert_eq!(sealed.metadata, metadata);
     sealed
 }

@@ -12,6 +12,7 @@ use xks_api::message::{KeyStatus, KeyUsage};
 use xks_api::sealed::{FramedAad, Sealed};
 use xks_proxy::key_manager::{
     Answer, Description, ExternalKey, Instance, InstanceHealth, KeyManager, KeyManagerError,
+    NewMessage,
 };
 use zeroize::Zeroizing;
 
@@ -162,14 +163,14 @@ impl ExternalKey for Key {
         self.status
     }
 
-    fn metadata(&self) -> Result<CiphertextMetadata, KeyManagerError> {
-        Ok(CiphertextMetadata::try_from(METADATA).unwrap())
+    fn metadata(&self) -> Result<NewMessage, KeyManagerError> {
+        Ok(CiphertextMetadata::try_from(METADATA).unwrap().into())
     }
 
     fn seal<'a>(
         &'a self,
         plaintext: &'a Plaintext,
-        metadata: CiphertextMetadata,
+        message: NewMessage,
         aad: &'a FramedAad,
     ) -> Answer<'a, Sealed> {
         self.script.call(Call::Seal(aad.as_bytes().to_vec()));
@@ -188,7 +189,7 @@ impl ExternalKey for Key {
             ciphertext,
             iv: InitializationVector::Bytes12(iv),
             tag: AuthenticationTag(tag.as_ref().try_into().unwrap()),
-            metadata,
+            metadata: message.metadata,
         }))
     }
 

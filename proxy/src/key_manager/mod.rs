@@ -13,6 +13,7 @@ pub mod transit;
 
 use std::future::Future;
 use std::num::NonZeroU32;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -56,20 +57,20 @@ pub trait ExternalKey: Send + Sync {
     /// Whether the key may be used at all.
     fn status(&self) -> KeyStatus;
 
-    /// The metadata of one message to come: made before [`seal`](Self::seal), since it is part of the AAD.
+    /// One message to come with its metadata: made before [`seal`](Self::seal), since the metadata is part of the AAD.
     ///
     /// # Errors
     /// [`KeyManagerError::Unavailable`] without random bytes.
-    fn metadata(&self) -> Result<CiphertextMetadata, KeyManagerError>;
+    fn metadata(&self) -> Result<NewMessage, KeyManagerError>;
 
-    /// AES-256-GCM encryption under the pinned version, with metadata from [`metadata`](Self::metadata).
+    /// AES-256-GCM encryption under the pinned version of a message from [`metadata`](Self::metadata).
     ///
     /// # Errors
     /// [`KeyManagerError::TimedOut`], [`KeyManagerError::Unavailable`].
     fn seal<'a>(
         &'a self,
         plaintext: &'a Plaintext,
-        metadata: CiphertextMetadata,
+        message: NewMessage,
         aad: &'a FramedAad,
     ) -> Answer<'a, Sealed>;
 
@@ -78,6 +79,29 @@ pub trait ExternalKey: Send + Sync {
     /// # Errors
     /// [`KeyManagerError::InvalidCiphertext`] for whatever does not verify, without a reason.
     fn open<'a>(&'a self, sealed: &'a Sealed, aad: &'a FramedAad) -> Answer<'a, Plaintext>;
+}
+
+/// What a key gives a message beforehand. Not [`Clone`]: a message is sealed once.
+#[derive(Debug)]
+pub struct NewMessage {
+    /// Part of the AAD, and of the answer.
+    pub metadata: CiphertextMetadata,
+    /// Where the key draws it together with the metadata, since random bytes are dear.
+    pub(crate) iv: Option<[u8; 12]>,
+}
+
+impl From<CiphertextMetadata> for NewMessage {
+    fn from(metadata: CiphertextMetadata) -> Self {
+        Self { metadata, iv: None }
+    }
+}
+
+impl Deref for NewMessage {
+    type Target = CiphertextMetadata;
+
+    fn deref(&self) -> &CiphertextMetadata {
+        &self.metadata
+    }
 }
 
 /// Why a key manager did not do what it was asked.

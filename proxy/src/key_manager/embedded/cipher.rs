@@ -68,11 +68,19 @@ pub(crate) struct MessageHeader {
 }
 
 impl MessageHeader {
-    /// The header of a new message.
-    pub(crate) fn random(version: VersionNumber) -> Result<Self, Unspecified> {
-        let mut salt = [0; SALT_LEN];
-        SystemRandom::new().fill(&mut salt)?;
-        Ok(Self { version, salt })
+    /// The header and the IV of a new message, drawn together: asking for random bytes costs as much as the encryption.
+    pub(crate) fn random(version: VersionNumber) -> Result<(Self, Iv), Unspecified> {
+        let mut random = [0; SALT_LEN + NONCE_LEN];
+        SystemRandom::new().fill(&mut random)?;
+        let (salt, iv) = random.split_first_chunk().ok_or(Unspecified)?;
+        let iv = iv.try_into().map_err(|_| Unspecified)?;
+        Ok((
+            Self {
+                version,
+                salt: *salt,
+            },
+            iv,
+        ))
     }
 
     pub(crate) fn encode(&self) -> CiphertextMetadata {
@@ -96,6 +104,9 @@ impl MessageHeader {
     }
 }
 
+/// What AES-GCM begins to count from.
+pub(crate) type Iv = [u8; NONCE_LEN];
+
 /// The key material of one version, prepared so that a message key costs one HMAC.
 ///
 /// ring keeps the two SHA-256 states of the HMAC, not the material; the caller wipes the material.
@@ -106,25 +117,15 @@ impl VersionCipher {
         Self(hmac::Key::new(hmac::HMAC_SHA256, &**material))
     }
 
-    /// Encrypts under the message key of `header`, which `aad` must frame, with a random IV.
+    /// Encrypts under the message key of `header`, which `aad` must frame.
+    ///
+    /// A message key is used once: the salt and the IV are those of one [`MessageHeader::random`].
     pub(crate) fn seal(
         &self,
         plaintext: &Plaintext,
         header: &MessageHeader,
         aad: &FramedAad,
-    ) -> Result<Sealed, Unspecified> {
-        let mut iv = [0; NONCE_LEN];
-        SystemRandom::new().fill(&mut iv)?;
-        self.seal_with_iv(plaintext, header, aad, iv)
-    }
-
-    /// [`seal`](Self::seal) with the IV given: a message key is used once, so it must not repeat for a salt.
-    fn seal_with_iv(
-        &self,
-        plaintext: &Plaintext,
-        header: &MessageHeader,
-        aad: &FramedAad,
-        iv: [u8; NONCE_LEN],
+        iv: Iv,
     ) -> Result<Sealed, Unspecified> {
         // Wiped if the encryption should fail; afterwards it holds ciphertext alone.
         let mut buffer = Zeroizing::new(plaintext.expose().to_vec());
@@ -242,7 +243,7 @@ mod tests {
             let framed = FramedAad::new(&aad, &expected.metadata);
             assert_eq!(MessageHeader::parse(&expected.metadata), Some(header));
             let sealed = cipher
-                .seal_with_iv(&plaintext, &header, &framed, hex(&vector["iv"]))
+                .seal(&plaintext, &header, &framed, hex(&vector["iv"]))
                 .unwrap();
             assert_eq!(sealed, expected);
             assert!(cipher.open(&expected, &header, &framed).unwrap() == plaintext);
@@ -282,10 +283,10 @@ mod tests {
     #[test]
     fn an_iv_of_16_bytes_does_not_verify() {
         let cipher = VersionCipher::new(&random_material().unwrap());
-        let header = MessageHeader::random(VersionNumber(1)).unwrap();
+        let (header, iv) = MessageHeader::random(VersionNumber(1)).unwrap();
         let aad = FramedAad::new(&Aad::default(), &header.encode());
         let mut sealed = cipher
-            .seal(&Plaintext::from(&b"a"[..]), &header, &aad)
+            .seal(&Plaintext::from(&b"a"[..]), &header, &aad, iv)
             .unwrap();
         sealed.iv = InitializationVector::Bytes16([0; 16]);
         assert!(cipher.open(&sealed, &header, &aad).is_err());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use ring::error::Unspecified;
 use time::OffsetDateTime;
-use xks_api::fields::{CiphertextMetadata, Plaintext};
+use xks_api::fields::Plaintext;
 use xks_api::ids::ExternalKeyId;
 use xks_api::message::{KeyStatus, KeyUsage};
 use xks_api::sealed::{FramedAad, Sealed};
@@ -16,7 +16,7 @@ use xks_api::sealed::{FramedAad, Sealed};
 use super::cipher::{MessageHeader, VersionCipher, VersionNumber, random_material};
 use super::info::{KeyInfo, VersionInfo, timestamp};
 use super::record::{KeyRecord, Usages, VersionRecord, VersionState};
-use crate::key_manager::{Answer, ExternalKey, KeyManagerError};
+use crate::key_manager::{Answer, ExternalKey, KeyManagerError, NewMessage};
 
 /// Every key by its id, and the test key, which has none.
 pub(crate) struct Keyring {
@@ -130,14 +130,15 @@ impl Key {
     fn seal_current(
         &self,
         plaintext: &Plaintext,
-        metadata: &CiphertextMetadata,
+        message: &NewMessage,
         aad: &FramedAad,
     ) -> Result<Sealed, KeyManagerError> {
-        let header = MessageHeader::parse(metadata)
+        let (header, iv) = MessageHeader::parse(&message.metadata)
             .filter(|header| header.version == self.current_number)
-            .ok_or_else(|| KeyManagerError::Unavailable(Box::new(ForeignMetadata)))?;
+            .zip(message.iv)
+            .ok_or_else(|| KeyManagerError::Unavailable(Box::new(ForeignMessage)))?;
         self.current
-            .seal(plaintext, &header, aad)
+            .seal(plaintext, &header, aad, iv)
             .map_err(|e| KeyManagerError::Unavailable(Box::new(e)))
     }
 
@@ -170,19 +171,22 @@ impl ExternalKey for Key {
         self.status
     }
 
-    fn metadata(&self) -> Result<CiphertextMetadata, KeyManagerError> {
+    fn metadata(&self) -> Result<NewMessage, KeyManagerError> {
         MessageHeader::random(self.current_number)
-            .map(|header| header.encode())
+            .map(|(header, iv)| NewMessage {
+                metadata: header.encode(),
+                iv: Some(iv),
+            })
             .map_err(|e| KeyManagerError::Unavailable(Box::new(e)))
     }
 
     fn seal<'a>(
         &'a self,
         plaintext: &'a Plaintext,
-        metadata: CiphertextMetadata,
+        message: NewMessage,
         aad: &'a FramedAad,
     ) -> Answer<'a, Sealed> {
-        Answer::ready(self.seal_current(plaintext, &metadata, aad))
+        Answer::ready(self.seal_current(plaintext, &message, aad))
     }
 
     fn open<'a>(&'a self, sealed: &'a Sealed, aad: &'a FramedAad) -> Answer<'a, Plaintext> {
@@ -190,7 +194,7 @@ impl ExternalKey for Key {
     }
 }
 
-/// The caller passed metadata that this key did not make.
+/// The caller passed a message that this key did not make.
 #[derive(Debug, thiserror::Error)]
-#[error("the metadata given for a new message is not of the key's current version")]
-struct ForeignMetadata;
+#[error("the new message is not of the key's current version")]
+struct ForeignMessage;

@@ -141,10 +141,10 @@ fn same_key(key: &KeyRecord, copy: &KeyRecord) -> Option<usize> {
 
 fn decrypts(number: VersionNumber, version: &VersionRecord, copy: &VersionRecord) -> Option<()> {
     let plaintext = Plaintext::from(&random_material().ok()?[..]);
-    let header = MessageHeader::random(number).ok()?;
+    let (header, iv) = MessageHeader::random(number).ok()?;
     let aad = FramedAad::new(&Aad::default(), &header.encode());
     let cipher = VersionCipher::new(&version.material);
-    let sealed = cipher.seal(&plaintext, &header, &aad).ok()?;
+    let sealed = cipher.seal(&plaintext, &header, &aad, iv).ok()?;
     let opened = VersionCipher::new(&copy.material).open(&sealed, &header, &aad);
     (opened.ok()? == plaintext).then_some(())
 }

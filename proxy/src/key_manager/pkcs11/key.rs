@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use xks_api::fields::{CiphertextMetadata, InitializationVector, Plaintext};
+use xks_api::fields::{InitializationVector, Plaintext};
 use xks_api::ids::ExternalKeyId;
 use xks_api::message::{KeyStatus, KeyUsage};
 use xks_api::sealed::{FramedAad, Sealed};
@@ -16,7 +16,7 @@ use super::messages::Count;
 use super::tasks::{Find, Open, Seal};
 use super::worker::Workers;
 use crate::key_manager::embedded::Usages;
-use crate::key_manager::{Answer, ExternalKey, KeyManagerError};
+use crate::key_manager::{Answer, ExternalKey, KeyManagerError, NewMessage};
 
 /// The keys that were looked up lately.
 pub(super) struct Directory {
@@ -175,18 +175,18 @@ impl ExternalKey for PinnedKey {
         }
     }
 
-    fn metadata(&self) -> Result<CiphertextMetadata, KeyManagerError> {
+    fn metadata(&self) -> Result<NewMessage, KeyManagerError> {
         let header = MessageHeader {
             aad: self.workers.token().settings.device.aad,
             version: self.version,
         };
-        Ok(header.to_metadata())
+        Ok(header.to_metadata().into())
     }
 
     fn seal<'a>(
         &'a self,
         plaintext: &'a Plaintext,
-        metadata: CiphertextMetadata,
+        message: NewMessage,
         aad: &'a FramedAad,
     ) -> Answer<'a, Sealed> {
         let task = Seal {
@@ -201,7 +201,7 @@ impl ExternalKey for PinnedKey {
                 ciphertext: encrypted.ciphertext,
                 iv: InitializationVector::Bytes12(encrypted.iv),
                 tag: encrypted.tag,
-                metadata,
+                metadata: message.metadata,
             })
         }))
     }

@@ -13,7 +13,7 @@ use xks_api::sealed::{FramedAad, Sealed};
 use super::blob::{self, KeyVersion};
 use super::settings::{MappedKey, TransitKeyName};
 use super::{AskError, Shared, api};
-use crate::key_manager::{Answer, ExternalKey, KeyManagerError};
+use crate::key_manager::{Answer, ExternalKey, KeyManagerError, NewMessage};
 
 /// What is known of keys, each for a while.
 #[derive(Default)]
@@ -179,17 +179,17 @@ impl ExternalKey for TransitKey {
         }
     }
 
-    fn metadata(&self) -> Result<CiphertextMetadata, KeyManagerError> {
-        Ok(self.known.version.metadata())
+    fn metadata(&self) -> Result<NewMessage, KeyManagerError> {
+        Ok(self.known.version.metadata().into())
     }
 
     fn seal<'a>(
         &'a self,
         plaintext: &'a Plaintext,
-        metadata: CiphertextMetadata,
+        message: NewMessage,
         aad: &'a FramedAad,
     ) -> Answer<'a, Sealed> {
-        Answer::Later(Box::pin(self.encrypt(plaintext, metadata, aad)))
+        Answer::Later(Box::pin(self.encrypt(plaintext, message.metadata, aad)))
     }
 
     fn open<'a>(&'a self, sealed: &'a Sealed, aad: &'a FramedAad) -> Answer<'a, Plaintext> {
