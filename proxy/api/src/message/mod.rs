@@ -11,8 +11,7 @@ mod key_metadata;
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64_simd::{AsOut as _, STANDARD};
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -59,12 +58,19 @@ struct Base64Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl Base64Text<'_> {
     fn encode(bytes: &[u8]) -> Base64Text<'static> {
-        Base64Text(Cow::Owned(STANDARD.encode(bytes)))
+        Base64Text(Cow::Owned(STANDARD.encode_to_string(bytes)))
     }
 
     /// `None` unless the text is standard base64 with padding and no bit left over.
     fn decode(&self) -> Option<Zeroizing<Vec<u8>>> {
-        STANDARD.decode(self.0.as_bytes()).ok().map(Zeroizing::new)
+        let text = self.0.as_bytes();
+        let mut bytes = Zeroizing::new(vec![0; STANDARD.estimated_decoded_length(text.len())]);
+        let len = STANDARD
+            .decode(text, bytes.as_mut_slice().as_out())
+            .ok()?
+            .len();
+        bytes.truncate(len);
+        Some(bytes)
     }
 }
 
@@ -114,3 +120,59 @@ const fn base64_len(len: usize) -> usize {
 /// The one text for everything that does not decrypt, so that no answer tells one defect from another.
 pub const INVALID_CIPHERTEXT_MESSAGE: &str =
     "the ciphertext, initialization vector, tag, metadata or AAD is not what Encrypt gave";
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine as _, engine::general_purpose};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn decode(text: &str) -> Option<Vec<u8>> {
+        Base64Text(Cow::Borrowed(text))
+            .decode()
+            .map(|bytes| bytes.to_vec())
+    }
+
+    proptest! {
+        /// Another implementation, told to be strict, is the judge of every text that is nearly base64.
+        #[test]
+        fn base64_is_what_a_strict_implementation_takes(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            place in any::<prop::sample::Index>(),
+            replacement in "[A-Za-z0-9+/=_ \n-]{0,3}",
+        ) {
+            let text = general_purpose::STANDARD.encode(&bytes);
+            prop_assert_eq!(&*Base64Text::encode(&bytes).0, &text);
+            prop_assert_eq!(decode(&text), Some(bytes));
+            let at = place.index(text.len() + 1);
+            for keep in [0, 1, 2] {
+                let rest = text.get(at + keep..).unwrap_or_default();
+                let changed = format!("{}{replacement}{rest}", &text[..at]);
+                let strict = general_purpose::STANDARD.decode(&changed).ok();
+                prop_assert_eq!(decode(&changed), strict, "{}", changed);
+            }
+        }
+    }
+
+    #[test]
+    fn every_short_text_of_base64_characters_is_judged_alike() {
+        let characters = ["A", "B", "Q", "g", "w", "/", "=", "-", ""];
+        for a in characters {
+            for b in characters {
+                for c in characters {
+                    for d in characters {
+                        for before in ["", "AAAA", &"QUJD".repeat(20)] {
+                            let text = [before, a, b, c, d].concat();
+                            assert_eq!(
+                                decode(&text),
+                                general_purpose::STANDARD.decode(&text).ok(),
+                                "{text}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
