@@ -105,7 +105,9 @@ async fn api(
         activity,
         shared_room: runtime.body_room(),
     };
-    match pipeline::answer(runtime, head, body.read(limit, time_limit)).await {
+    // Pinned here: moved on, it would take its place in each of the futures that it goes through.
+    let body = pin!(body.read(limit, time_limit));
+    match pipeline::answer(runtime, head, body).await {
         Answer::Ok(encoded) => ok_response(encoded),
         Answer::MethodNotAllowed => method_not_allowed("POST"),
         Answer::Error(error) => error_response(&error),

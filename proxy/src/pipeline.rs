@@ -90,11 +90,13 @@ pub async fn answer(
         record: Some(runtime.log().record(now)),
     };
     let record = logged.record.as_mut().expect("taken at the end");
-    let serving = serve(runtime, &snapshot, now, head, body, record);
-    let answer = match without_panic(serving).await {
-        Ok(encoded) => Answer::Ok(encoded),
-        Err(Refusal::MethodNotAllowed) => Answer::MethodNotAllowed,
-        Err(Refusal::Error(error)) => Answer::Error(error),
+    let answer = {
+        let serving = pin!(serve(runtime, &snapshot, now, head, body, record));
+        match without_panic(serving).await {
+            Ok(encoded) => Answer::Ok(encoded),
+            Err(Refusal::MethodNotAllowed) => Answer::MethodNotAllowed,
+            Err(Refusal::Error(error)) => Answer::Error(error),
+        }
     };
     logged.answered(&answer);
     answer
@@ -201,8 +203,11 @@ impl From<XksError> for Refusal {
 }
 
 /// A panic is a defect of the proxy: it ends its own request, not its neighbours.
-async fn without_panic<T>(request: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-    let mut request = pin!(request);
+///
+/// Pinned by the caller, since a future that is moved into another one takes its place twice in there.
+async fn without_panic<T>(
+    mut request: Pin<&mut impl Future<Output = Result<T, Refusal>>>,
+) -> Result<T, Refusal> {
     poll_fn(|context| {
         let poll = AssertUnwindSafe(|| request.as_mut().poll(context));
         std::panic::catch_unwind(poll).unwrap_or_else(|_| {

@@ -139,7 +139,8 @@ impl Runtime {
         &self.body_room
     }
 
-    pub(crate) fn overload(&self) -> &Overload {
+    /// How long requests wait for a processor.
+    pub fn overload(&self) -> &Overload {
         &self.overload
     }
 

@@ -5,7 +5,7 @@
 pub(crate) mod activity;
 pub(crate) mod body_room;
 mod connection;
-pub(crate) mod overload;
+pub mod overload;
 mod rarely;
 mod stream;
 

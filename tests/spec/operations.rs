@@ -229,6 +229,29 @@ fn r07_prefixes_are_isolated() {
 }
 
 #[test]
+fn r07_an_overloaded_proxy_throttles_before_it_asks_its_key_manager() {
+    let proxy = Proxy::start();
+    let overload = proxy.runtime.overload();
+    // The proxy forgets a wait within 50 ms, since there is none.
+    let shed = (0..1_000).find_map(|_| {
+        overload.note(Duration::from_secs(1));
+        proxy.key_manager.take_calls();
+        let response = proxy.post("/keys/demo/encrypt", ENCRYPT_EXAMPLE);
+        (response.status != 200).then_some(response)
+    });
+    refused(&shed.expect("a refusal"), 429, "ThrottlingException");
+    assert_eq!(proxy.key_manager.take_calls(), []);
+    overload.note(Duration::from_secs(1));
+    let health = r#"{"requestMetadata": {"kmsRequestId": "r", "kmsOperation": "KmsHealthCheck"}}"#;
+    let health = proxy.post("/health", health);
+    assert_eq!(health.status, 200, "health is asked for when it matters");
+    harness::wait_for("an answer", Duration::from_secs(10), || {
+        let response = proxy.post("/keys/demo/encrypt", ENCRYPT_EXAMPLE);
+        (response.status == 200).then_some(())
+    });
+}
+
+#[test]
 fn r07_an_overloaded_key_manager_throttles() {
     let proxy = Proxy::start();
     proxy.key_manager.set(Fault::Overloaded);

@@ -3,6 +3,7 @@
 //! hyper's own header deadline also ends idle connections, so there is one timer here instead: it is set only when
 //! the connection's [`Activity`] asks for an earlier end than before, which a request that comes whole never does.
 
+use std::ops::DerefMut;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -48,7 +49,7 @@ pub(super) async fn serve<T: Transport>(
             async move { http::serve(request, door, &runtime, &activity).await }
         })
     };
-    let ended = {
+    let ended = Rarely::new({
         let activity = Arc::clone(&activity);
         async move {
             tokio::select! {
@@ -56,27 +57,33 @@ pub(super) async fn serve<T: Transport>(
                 _ = clients_changed.changed() => {}
             }
         }
-    };
+    });
     let idle = limits.idle_timeout;
     match protocol {
         Protocol::Http1 => {
-            let connection = http1::Builder::new()
-                .max_buf_size(MAX_HEAD_BYTES)
-                .header_read_timeout(None)
-                .serve_connection(io, service);
+            let connection = pin!(
+                http1::Builder::new()
+                    .max_buf_size(MAX_HEAD_BYTES)
+                    .header_read_timeout(None)
+                    .serve_connection(io, service)
+            );
             let head = Some(limits.header_timeout);
             drive(connection, activity, Deadlines { head, idle }, ended).await;
         }
         Protocol::Http2 => {
-            let connection = http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .max_concurrent_streams(limits.max_http2_streams)
-                .max_header_list_size(MAX_HEADER_LIST_BYTES)
-                .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
-                .max_send_buf_size(MAX_SEND_BUFFER)
-                .serve_connection(io, service);
+            // In a box: it is three times as large as HTTP/1.1's, whose connections would have the room for it, too.
+            let connection = Box::pin(
+                http2::Builder::new(TokioExecutor::new())
+                    .timer(TokioTimer::new())
+                    .max_concurrent_streams(limits.max_http2_streams)
+                    .max_header_list_size(MAX_HEADER_LIST_BYTES)
+                    .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
+                    .max_send_buf_size(MAX_SEND_BUFFER)
+                    .serve_connection(io, service),
+            );
             // Bytes between requests are frames of the connection, no head that is slow to come.
-            drive(connection, activity, Deadlines { head: None, idle }, ended).await;
+            let deadlines = Deadlines { head: None, idle };
+            Box::pin(drive(connection, activity, deadlines, ended)).await;
         }
     }
 }
@@ -139,19 +146,22 @@ where
     }
 }
 
-async fn drive(
-    connection: impl Connection,
+/// The connection is pinned by the caller: a future that is moved into another one takes its place twice in there.
+async fn drive<P>(
+    connection: Pin<P>,
     activity: Arc<Activity>,
     deadlines: Deadlines,
-    ended: impl Future<Output = ()>,
-) {
+    ended: Rarely<impl Future<Output = ()>>,
+) where
+    P: DerefMut<Target: Connection>,
+{
     let first = activity.expiry(deadlines.head, deadlines.idle);
     let mut driver = Driver {
-        connection: pin!(connection),
+        connection,
         timer: Rarely::new(sleep_until(first.at(deadlines.idle))),
         activity,
         deadlines,
-        ended: Some(Rarely::new(ended)),
+        ended: Some(ended),
         cut_off: None,
     };
     if let Err(error) = std::future::poll_fn(|context| driver.poll(context)).await {
@@ -160,8 +170,8 @@ async fn drive(
 }
 
 /// Polls a connection, and ends it when its activity or the server says so.
-struct Driver<'a, C, E> {
-    connection: Pin<&'a mut C>,
+struct Driver<P, E> {
+    connection: Pin<P>,
     activity: Arc<Activity>,
     deadlines: Deadlines,
     timer: Rarely<Sleep>,
@@ -171,7 +181,7 @@ struct Driver<'a, C, E> {
     cut_off: Option<Instant>,
 }
 
-impl<C: Connection, E: Future<Output = ()>> Driver<'_, C, E> {
+impl<P: DerefMut<Target: Connection>, E: Future<Output = ()>> Driver<P, E> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         loop {
             if let Poll::Ready(result) = self.connection.as_mut().poll(context) {

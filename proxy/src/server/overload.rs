@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 /// How long tasks waited for a processor when it was last looked at.
 #[derive(Default)]
-pub(crate) struct Overload {
+pub struct Overload {
     /// In microseconds.
     wait: AtomicU32,
     turn: AtomicU32,
@@ -36,11 +36,11 @@ impl Overload {
         loop {
             let due = Instant::now() + if late { PROBE_WHEN_LATE } else { PROBE };
             sleep_until(due).await;
-            let wait = u32::try_from(due.elapsed().as_micros()).unwrap_or(u32::MAX);
+            let wait = due.elapsed();
             let is_late = self.note(wait);
             if is_late && !late {
                 tracing::warn!(
-                    wait_ms = wait / 1_000,
+                    wait_ms = wait.as_millis(),
                     "overloaded: requests wait long for a processor, so some are answered with ThrottlingException; \
                      more processors or proxies are needed if this goes on"
                 );
@@ -50,7 +50,8 @@ impl Overload {
     }
 
     /// Takes up a wait, and forgets longer ones step by step. Tells whether requests are turned away now.
-    fn note(&self, wait: u32) -> bool {
+    pub fn note(&self, wait: Duration) -> bool {
+        let wait = u32::try_from(wait.as_micros()).unwrap_or(u32::MAX);
         let before = self.wait.load(Ordering::Relaxed);
         let now = wait.min(TOO_LONG_WAIT).max(before / 2);
         self.wait.store(now, Ordering::Relaxed);
@@ -84,7 +85,10 @@ mod tests {
             (10_000_000, 1_000),
         ] {
             overload.wait.store(0, Ordering::Relaxed);
-            assert_eq!(overload.note(wait), wait > LONG_WAIT);
+            assert_eq!(
+                overload.note(Duration::from_micros(wait.into())),
+                wait > LONG_WAIT
+            );
             let shed: u32 = (0..1_000).map(|_| u32::from(overload.sheds())).sum();
             assert!(shed.abs_diff(expected) <= 2, "{shed} of 1,000 at {wait} µs");
         }
@@ -93,9 +97,12 @@ mod tests {
     #[test]
     fn a_stall_is_over_soon_after_it_ended() {
         let overload = Overload::default();
-        assert!(overload.note(u32::MAX));
-        assert!(overload.note(0), "one good moment is no recovery");
-        assert!(!overload.note(0));
+        assert!(overload.note(Duration::MAX));
+        assert!(
+            overload.note(Duration::ZERO),
+            "one good moment is no recovery"
+        );
+        assert!(!overload.note(Duration::ZERO));
         assert!(!overload.sheds());
     }
 
