@@ -96,7 +96,7 @@ mod tests {
             assert!(poll.is_pending());
         }
         assert_eq!(polls.get(), 1);
-        let _ = rarely.change();
+        let _changed = rarely.change();
         assert!(
             rarely
                 .poll(&Context::from_waker(Waker::noop()))
