@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use xks_api::ids::ExternalKeyId;
 
@@ -30,6 +31,17 @@ impl KeyManagerConfig {
     /// Whether it keeps the credentials of external key stores, too.
     pub fn keeps_credentials(&self) -> bool {
         self.embedded().is_some()
+    }
+
+    /// How long a call of it may take; none where it answers from memory.
+    fn timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Embedded(_) => None,
+            #[cfg(feature = "pkcs11")]
+            Self::Pkcs11(settings) => Some(settings.timeout),
+            #[cfg(feature = "transit")]
+            Self::Transit(settings) => Some(settings.timeout),
+        }
     }
 
     /// The store of an embedded one.
@@ -63,9 +75,28 @@ const KINDS: &[(&str, Kind)] = &[
     ("transit", Kind::Transit),
 ];
 
+/// The tables as far as they can be read.
+#[derive(Default)]
+pub(super) struct KeyManagerTables {
+    pub(super) read: Vec<(String, KeyManagerConfig)>,
+    /// Names of those with a problem, which was told: whoever names one of them made no other mistake.
+    pub(super) unread: Vec<String>,
+}
+
+impl KeyManagerTables {
+    pub(super) fn is_unread(&self, name: &str) -> bool {
+        self.unread.iter().any(|unread| unread == name)
+    }
+}
+
 impl Reader<'_> {
-    pub(super) fn key_managers(&self, root: &Fields<'_, '_>) -> Vec<(String, KeyManagerConfig)> {
-        let mut key_managers: Vec<(String, KeyManagerConfig)> = Vec::new();
+    /// `longest` is how long a request waits for a key manager, where that matters.
+    pub(super) fn key_managers(
+        &self,
+        root: &Fields<'_, '_>,
+        longest: Option<Duration>,
+    ) -> KeyManagerTables {
+        let mut key_managers = KeyManagerTables::default();
         let sections = root.named_sections("key_managers");
         let kinds = KINDS.iter().map(|(kind, _)| format!("\"{kind}\""));
         let kinds = kinds.collect::<Vec<_>>().join(" or ");
@@ -84,21 +115,35 @@ impl Reader<'_> {
         for (place, name, fields) in first.into_iter().chain(last) {
             // Without a type, what else is there cannot be judged.
             let Some(kind) = fields.required("type", word(KINDS), &kinds) else {
+                key_managers.unread.push(name);
                 continue;
             };
             let config = match kind {
                 Kind::Embedded => self.embedded(&place, &fields, &key_managers, None),
-                Kind::Postgres => self
-                    .postgres(&fields)
-                    .and_then(|it| self.embedded(&place, &fields, &key_managers, Some(it))),
+                Kind::Postgres => {
+                    let database = self.postgres(&fields);
+                    // Its other fields are read all the same, to tell of all problems at once.
+                    let config = self.embedded(&place, &fields, &key_managers, database.clone());
+                    database.and(config)
+                }
                 #[cfg(feature = "pkcs11")]
                 Kind::Pkcs11 => self.pkcs11(&fields),
                 #[cfg(feature = "transit")]
                 Kind::Transit => self.transit(&fields),
             };
             fields.refuse_others();
-            if let Some(config) = config {
-                key_managers.push((name, config));
+            let timeout = config.as_ref().and_then(KeyManagerConfig::timeout);
+            if let (Some(timeout), Some(longest)) = (timeout, longest)
+                && timeout >= longest
+            {
+                // Else what went wrong with the key manager is never told from a request that was given up.
+                let found = format!("{timeout:?}");
+                let expected = format!("less than limits.key_manager_timeout, {longest:?}");
+                fields.problem(fields.place("timeout"), found, &expected);
+            }
+            match config {
+                Some(config) => key_managers.read.push((name, config)),
+                None => key_managers.unread.push(name),
             }
         }
         key_managers
@@ -108,7 +153,7 @@ impl Reader<'_> {
         &self,
         place: &Place,
         fields: &Fields<'_, '_>,
-        others: &[(String, KeyManagerConfig)],
+        others: &KeyManagerTables,
         database: Option<PostgresConfig>,
     ) -> Option<KeyManagerConfig> {
         let data_dir = fields.required("data_dir", text, "the folder that `init` made");
@@ -140,7 +185,7 @@ impl Reader<'_> {
                 .embedded()
                 .is_some_and(|other| other.data_dir == data_dir)
         };
-        if others.iter().any(same) {
+        if others.read.iter().any(same) {
             let found = format!("{} belongs to another key manager", data_dir.display());
             fields.problem(place.clone(), found, "a folder of its own");
             return None;
@@ -159,11 +204,12 @@ impl Reader<'_> {
     fn wrapped_root_key(
         &self,
         fields: &Fields<'_, '_>,
-        others: &[(String, KeyManagerConfig)],
+        others: &KeyManagerTables,
     ) -> Option<WrappedRootKey> {
         let path = fields.optional("root_key_wrapped_file", text, "the name of a file");
         let other = |(_, config): &&(String, KeyManagerConfig)| config.embedded().is_none();
         let names: Vec<_> = others
+            .read
             .iter()
             .filter(other)
             .map(|(name, _)| &**name)
@@ -172,7 +218,7 @@ impl Reader<'_> {
             "the name of a key manager of another type, which wraps the root key: {}",
             names.join(", ")
         );
-        let known = |name: &String| names.contains(&&**name);
+        let known = |name: &String| names.contains(&&**name) || others.is_unread(name);
         let by = fields.optional("root_key_wrapped_by", |v| text(v).filter(known), &expected);
         let key = fields.optional(
             "root_key_wrapping_key",
@@ -181,7 +227,7 @@ impl Reader<'_> {
         );
         match (path, by, key) {
             (Some(path), Some(by), Some(key)) => {
-                let (name, config) = others.iter().find(|(name, _)| *name == by)?;
+                let (name, config) = others.read.iter().find(|(name, _)| *name == by)?;
                 Some(WrappedRootKey {
                     path: self.folder.join(path),
                     key,
@@ -241,6 +287,21 @@ mod tests {
         let all = "root_key_wrapped_file = \"w\"\nroot_key_wrapped_by = \"b\"\nroot_key_wrapping_key = \"k\"\n";
         let error = load(all).unwrap_err().to_string();
         assert!(error.contains("of another type"), "{error}");
+    }
+
+    #[test]
+    fn whoever_names_a_key_manager_with_a_problem_has_no_other_one() {
+        let all = "root_key_wrapped_file = \"w\"\nroot_key_wrapped_by = \"x\"\nroot_key_wrapping_key = \"k\"\n\
+                   [key_managers.x]\ntype = \"other\"\n\
+                   [key_managers.y]\ntype = \"postgres\"\ndata_dir = \"y\"\nurl = \"nonsense\"\n\
+                   [[key_stores]]\nuri_path_prefix = \"/y\"\nkey_manager = \"x\"\ncredential_store = \"y\"\n";
+        let error = load(all).map(drop).unwrap_err();
+        let fields: Vec<_> = error.0.iter().map(|problem| &*problem.field).collect();
+        assert_eq!(
+            fields,
+            ["key_managers.x.type", "key_managers.y.url"],
+            "{error}"
+        );
     }
 
     #[cfg(feature = "pkcs11")]

@@ -457,6 +457,22 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "pkcs11")]
+    #[test]
+    fn a_key_manager_is_given_up_before_its_request_is() {
+        // Any file that is there will do for a library that is not loaded here.
+        let with = |timeout: &str| {
+            format!(
+                "{EXAMPLE}\n[key_managers.hsm]\ntype = \"pkcs11\"\nlibrary = \"tls/chain.pem\"\n\
+                 token_label = \"xks\"\ntimeout = \"{timeout}\"\n"
+            )
+        };
+        load(&with("199ms")).unwrap();
+        let error = load(&with("200ms")).unwrap_err();
+        let fields: Vec<_> = error.0.iter().map(|p| &*p.field).collect();
+        assert_eq!(fields, ["key_managers.hsm.timeout"], "{error}");
+    }
+
     #[test]
     fn a_changed_file_is_noticed() {
         let folder = tempfile::tempdir().unwrap();

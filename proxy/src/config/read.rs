@@ -10,9 +10,10 @@ use xks_api::sigv4::{Region, Regions};
 
 use super::document::{Document, Section, duration, integer, socket_addr, text};
 use super::files::{Files, Unusable};
+use super::key_managers::KeyManagerTables;
 use super::{
-    Config, ConfigError, DEFAULT_POLL_INTERVAL, HealthConfig, KeyConfig, KeyManagerConfig,
-    KeyStoreConfig, LinkConfig, LogConfig, UriEndpoint,
+    Config, ConfigError, DEFAULT_POLL_INTERVAL, HealthConfig, KeyConfig, KeyStoreConfig,
+    LinkConfig, LogConfig, UriEndpoint,
 };
 use crate::key_store::KeySelection;
 use crate::request_log::LogFormat;
@@ -54,7 +55,7 @@ pub(super) fn keys(file: &Path, content: &str) -> Result<KeyConfig, ConfigError>
         files: Files::default(),
     };
     let fields = Section::root(&document, &root);
-    let key_managers = reader.key_managers(&fields);
+    let key_managers = reader.key_managers(&fields, None);
     let key_stores = reader.key_stores(&fields, &key_managers);
     drop(fields);
     drop(root);
@@ -63,7 +64,7 @@ pub(super) fn keys(file: &Path, content: &str) -> Result<KeyConfig, ConfigError>
         return Err(ConfigError(problems));
     }
     Ok(KeyConfig {
-        key_managers,
+        key_managers: key_managers.read,
         key_stores,
     })
 }
@@ -87,7 +88,7 @@ impl Reader<'_> {
         let health = health(root.section("health"));
         let log = log(root.section("log"));
         let poll_interval = poll_interval(root.section("reload"));
-        let key_managers = self.key_managers(root);
+        let key_managers = self.key_managers(root, Some(limits.key_manager_timeout));
         let key_stores = self.key_stores(root, &key_managers);
         root.refuse_others();
         Some(Config {
@@ -99,7 +100,7 @@ impl Reader<'_> {
             health,
             log,
             poll_interval,
-            key_managers,
+            key_managers: key_managers.read,
             key_stores,
             sources: Vec::new(),
             warnings: Vec::new(),
@@ -166,7 +167,7 @@ impl Reader<'_> {
     fn key_stores(
         &self,
         root: &Fields<'_, '_>,
-        key_managers: &[(String, KeyManagerConfig)],
+        key_managers: &KeyManagerTables,
     ) -> Vec<KeyStoreConfig> {
         let mut key_stores: Vec<KeyStoreConfig> = Vec::new();
         let mut owners = HashMap::new();
@@ -200,7 +201,7 @@ impl Reader<'_> {
     fn key_store(
         &self,
         fields: &Fields<'_, '_>,
-        key_managers: &[(String, KeyManagerConfig)],
+        key_managers: &KeyManagerTables,
     ) -> Option<KeyStoreConfig> {
         let expected = "empty, or segments of A-Z a-z 0-9 - _ each after one slash, such as \
                         \"/tenant-a\", without /kms/xks/v1";
@@ -209,7 +210,8 @@ impl Reader<'_> {
             |v| UriPathPrefix::try_from(v.as_str()?).ok(),
             expected,
         );
-        let names: Vec<_> = key_managers.iter().map(|(name, _)| &**name).collect();
+        let names = key_managers.read.iter().map(|(name, _)| name);
+        let names: Vec<_> = names.chain(&key_managers.unread).map(|n| &**n).collect();
         let expected = format!("the name of a key manager: {}", names.join(", "));
         let known = |name: &String| names.contains(&&**name);
         let key_manager = fields.required("key_manager", |v| text(v).filter(known), &expected);
@@ -309,10 +311,11 @@ fn link(fields: &Fields<'_, '_>) -> LinkConfig {
 /// The embedded key manager that keeps a store's credentials: the named one, else the store's own, else the only one.
 fn credential_store(
     fields: &Fields<'_, '_>,
-    key_managers: &[(String, KeyManagerConfig)],
+    key_managers: &KeyManagerTables,
     key_manager: Option<&str>,
 ) -> Option<String> {
     let embedded: Vec<_> = key_managers
+        .read
         .iter()
         .filter(|(_, config)| config.keeps_credentials())
         .map(|(name, _)| &**name)
@@ -322,7 +325,7 @@ fn credential_store(
             .to_owned(),
         names => format!("the name of an embedded key manager: {}", names.join(", ")),
     };
-    let known = |name: &String| embedded.contains(&&**name);
+    let known = |name: &String| embedded.contains(&&**name) || key_managers.is_unread(name);
     let named = fields.optional("credential_store", |v| text(v).filter(known), &expected);
     if named.is_some() || fields.has("credential_store") {
         return named;
