@@ -1,6 +1,7 @@
 //! TLS as the specification asks for it: rustls with ring, TLS 1.2 and 1.3, four suites, optional client certificates.
 
 mod client_name;
+pub(crate) mod refused_server;
 
 use std::sync::Arc;
 

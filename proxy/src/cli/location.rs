@@ -152,12 +152,15 @@ pub(super) fn in_config(file: &Path, name: Option<&str>) -> Result<Location, Fai
             return Err(Failure::Failed(text));
         }
         (given, names) => {
-            let problem = match given {
-                Some(given) => format!("{} has no key manager {given}", file.display()),
-                None => format!("{} has several key managers", file.display()),
+            let (file, names) = (file.display(), names.join(", "));
+            let text = match given {
+                Some(given) => format!("{file} has no key manager {given}: name one of {names}"),
+                None => {
+                    format!(
+                        "{file} has several key managers: give --key-manager NAME, one of {names}"
+                    )
+                }
             };
-            let names = names.join(", ");
-            let text = format!("{problem}: give --key-manager NAME, one of {names}");
             return Err(Failure::Failed(text));
         }
     };

@@ -230,6 +230,7 @@ fn tls_takes_no_server_but_the_right_one() {
     fleet.config.ca_file = Some(ca);
     let refusal = fleet.refusal("a");
     assert!(refusal.contains("UnknownIssuer"), "{refusal}");
+    assert!(refusal.contains("no CA in ca_file"), "{refusal}");
     let embedded = fleet.open_plain("a");
     let tls = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = \
                'xks-proxy' AND ssl";

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use xks_api::message::KeyStatus;
-use xks_proxy::key_manager::KeyManagerError;
 use xks_proxy::key_manager::transit::{Login, Transit};
+use xks_proxy::key_manager::{KeyManager as _, KeyManagerError};
 
 use super::backend::{
     decrypts, encrypt, resolve, rotate, seal, settings, tenant, token_file, version, with_token,
@@ -81,6 +81,23 @@ async fn a_pinned_version_that_may_not_encrypt_any_more_fails_once() {
     );
     // What is known of the key was thrown away: the next request does not wait for it to grow old.
     assert_eq!(version(&encrypt(&transit, "k").await.unwrap()), 2);
+}
+
+#[tokio::test]
+async fn a_missing_test_key_is_told_with_the_command_that_makes_it() {
+    let Some(tenant) = tenant() else { return };
+    let (mut settings, _folder) = with_token(&tenant, "1h");
+    settings.test_key = "forgotten".try_into().unwrap();
+    let transit = Transit::open("x", settings).unwrap();
+    let missing = transit.test_key().await.map(|_| ());
+    let Err(KeyManagerError::Unavailable(cause)) = missing else {
+        panic!("{missing:?}");
+    };
+    let command = "`bao write -f transit/keys/forgotten type=aes256-gcm96`";
+    assert!(cause.to_string().contains(command), "{cause}");
+    assert!(!tenant.has_key("forgotten"));
+    tenant.create_key("forgotten");
+    transit.test_key().await.map(|_| ()).unwrap();
 }
 
 #[tokio::test]

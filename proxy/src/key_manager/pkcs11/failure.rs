@@ -30,7 +30,8 @@ pub(super) enum Failure {
     KeySize(Locator, u64),
     #[error(
         "the token takes no login with this PIN ({0}), and it is not tried again, so as not to lock the token. It is \
-             once pin_file holds another one, and after `xks-proxy reload`, once the token takes this one"
+             when pin_file holds another one, once after each `xks-proxy reload`, in case that it was mended in the token, \
+             and after a restart, which a pin_env that is to change needs"
     )]
     Pin(String),
     /// The device gave something else than AES-GCM with 96-bit IV and 128-bit tag gives.

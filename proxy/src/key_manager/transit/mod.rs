@@ -131,11 +131,24 @@ impl KeyManager for Transit {
     }
 
     fn test_key(&self) -> Answer<'_, Arc<dyn ExternalKey>> {
-        self.resolve_mapped(MappedKey {
-            name: self.shared.settings.test_key.clone(),
+        let name = self.shared.settings.test_key.clone();
+        let path = self.shared.path("keys", &name);
+        let found = self.resolve_mapped(MappedKey {
+            name,
             usages: Usages::EncryptDecrypt,
             status: KeyStatus::Enabled,
-        })
+        });
+        match found {
+            Answer::Later(found) => Answer::Later(Box::pin(async move {
+                found.await.map_err(|error| match error {
+                    KeyManagerError::UnknownKey => {
+                        KeyManagerError::Unavailable(Box::new(NoTestKey { path }))
+                    }
+                    other => other,
+                })
+            })),
+            Answer::Ready(known) => Answer::Ready(known),
+        }
     }
 
     fn description(&self) -> Description {
@@ -166,6 +179,16 @@ impl KeyManager for Transit {
                 .collect(),
         }
     }
+}
+
+/// Nothing to probe with.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "Transit has no key {path} of type aes256-gcm96, which health probes encrypt and decrypt with: make it with \
+     `bao write -f {path} type=aes256-gcm96`, or name the one that there is in test_key"
+)]
+struct NoTestKey {
+    path: String,
 }
 
 /// Ends with the key manager.

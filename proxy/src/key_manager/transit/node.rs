@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use super::settings::Address;
+use crate::tls::refused_server;
 
 /// What is asked, of whichever server.
 pub(super) struct Outgoing {
@@ -282,6 +283,9 @@ impl fmt::Display for ExchangeError {
         while let Some(cause) = source {
             write!(f, ": {cause}")?;
             source = cause.source();
+        }
+        if let Some(advice) = refused_server::advice(&**cause) {
+            write!(f, " ({advice})")?;
         }
         Ok(())
     }

@@ -18,6 +18,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::super::super::root_key;
 use super::config::PostgresConfig;
 use super::error::PostgresError;
+use crate::tls::refused_server;
 
 /// A database, through connections that are made again when they are lost.
 pub(super) struct Database {
@@ -178,6 +179,9 @@ impl Maker {
                 cause = format!("{cause}: {deeper_text}");
             }
             source = deeper.source();
+        }
+        if let Some(advice) = error.source().and_then(refused_server::advice) {
+            cause = format!("{cause} ({advice})");
         }
         PostgresError::Unreachable {
             place: self.place(),
