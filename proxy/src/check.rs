@@ -166,11 +166,12 @@ fn credentials(store: &KeyStoreConfig, inventories: &BTreeMap<&str, Inventory>) 
              type \"embedded\" in credential_store"
                 .to_owned(),
         ),
+        // As it is between `init --no-credential` and `kms link`, which is made with the server running.
         0 => (
-            Severity::Failure,
+            Severity::Warning,
             format!(
-                "it has no credential, so that nobody can call it: make one with `xks-proxy credential \
-                 create {prefix}`"
+                "it has no credential yet, so that nobody can call it: `xks-proxy kms link` makes one, and so does \
+                 `xks-proxy credential create --uri-path-prefix \"{prefix}\"`"
             ),
         ),
         1 => (Severity::Good, "it has one credential".to_owned()),
