@@ -110,6 +110,27 @@ fn other_settings_of_a_store_that_is_served_from_are_refused_with_what_to_do() {
     wait_for("service", LIMIT, || proxy.embedded.round_trip().ok());
 }
 
+#[test]
+fn a_reload_tells_of_a_key_manager_that_does_not_work() {
+    let Some(token) = token() else { return };
+    let _alone = crate::alone();
+    let mut proxy = on_token(&token, SoftHsm::PIN);
+    proxy.edit("token_label = \"", "token_label = \"not-");
+    let (reloaded, told) = proxy.command(&["reload"]);
+    assert!(reloaded, "{told}");
+    for part in [
+        "does not encrypt and decrypt",
+        "does not show a token with the label",
+    ] {
+        assert!(told.contains(part), "no {part:?} in {told}");
+    }
+    proxy.edit("token_label = \"not-", "token_label = \"");
+    let (reloaded, told) = proxy.command(&["reload"]);
+    assert!(reloaded && !told.contains("does not encrypt"), "{told}");
+    assert_eq!(proxy.tried.round_trip(), Ok(()));
+    proxy.has_not_panicked();
+}
+
 fn token() -> Option<SoftHsm> {
     SoftHsm::prepare()
         .map_err(|reason| backend::missing("SoftHSM end to end", &reason))

@@ -157,6 +157,15 @@ impl Probed {
         }
     }
 
+    /// What to tell an administrator who did not ask, if it failed.
+    pub(super) fn into_trouble(self) -> Option<String> {
+        let name = self.key_manager.clone();
+        let error = self.result().err()?;
+        Some(format!(
+            "key manager {name} does not encrypt and decrypt: {error}"
+        ))
+    }
+
     /// A failure with its cause, for an administrator.
     pub fn failure(error: &KeyManagerError) -> String {
         match std::error::Error::source(error) {

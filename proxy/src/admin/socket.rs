@@ -143,7 +143,12 @@ fn carry_out(
     let result = match command {
         Command::Probe {} => Ok(Reply::Probed(server.probe())),
         Command::Reload {} => match server.reload() {
-            Ok(reloaded) => Ok(Reply::Reloaded(reloaded.into_texts())),
+            Ok(reloaded) => {
+                // Key managers that are away stand in no configuration's way, but whoever changed it wants to know.
+                let failing = server.probe().into_iter().filter_map(Probed::into_trouble);
+                let texts = reloaded.into_texts().into_iter().chain(failing);
+                Ok(Reply::Reloaded(texts.collect()))
+            }
             Err(error) => Err(Refusal::new(&error)),
         },
         Command::ListCredentials {} => {

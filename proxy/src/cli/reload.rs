@@ -11,7 +11,8 @@ use crate::admin::{Client, Command, Reply};
 /// Have the running server read its configuration again, as SIGHUP does, and wait for what comes of it.
 ///
 /// Certificates, client CAs, credentials, keys, key stores and limits are taken up; if anything is wrong, everything stays
-/// as it was, and this command fails and says what.
+/// as it was, and this command fails and says what. A key manager that is out of reach is nothing wrong with the
+/// configuration: it is told of.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     #[command(flatten)]
