@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use harness::postgres::Postgres;
 use harness::process::run;
-use harness::{backend, binaries, certificates, temp_dir};
+use harness::{backend, binaries, certificates, free_port, temp_dir};
 
 #[test]
 fn from_nothing_to_a_fleet() {
@@ -25,6 +25,7 @@ fn from_nothing_to_a_fleet() {
         ("server-ecdsa.crt.pem", "chain.pem"),
         ("server-ecdsa.test-key.pem", "key.pem"),
         ("root-ca.crt.pem", "database-ca.pem"),
+        ("root-ca.crt.pem", "ca.pem"),
     ] {
         std::fs::copy(certificates::path(from), tls.join(to)).unwrap();
     }
@@ -33,9 +34,21 @@ fn from_nothing_to_a_fleet() {
         .skip(1)
         .map(|rest| rest.split_once("```").expect("the end of a block").0)
         .collect();
-    assert_eq!(blocks.len(), 7);
+    assert_eq!(blocks.len(), 10);
+    // All machines are this one: the second has ports of its own.
+    let [proxy, other_proxy, health, other_health, kms] = [(); 5].map(|()| free_port());
+    let elsewhere = format!(
+        "trap 'kill $(jobs -p) 2>/dev/null' EXIT\n\
+         cp() {{ command cp \"$@\"; sed -i 's/:{proxy}\"/:{other_proxy}\"/; s/:{health}\"/:{other_health}\"/' \
+         {root}/xks-proxy-2/xks-proxy.toml; }}\n"
+    );
     let script = blocks
         .concat()
+        .replace("0.0.0.0:443", &format!("127.0.0.1:{proxy}"))
+        .replace("127.0.0.1:443", &format!("127.0.0.1:{proxy}"))
+        .replace("0.0.0.0:8080", &format!("127.0.0.1:{health}"))
+        .replace("127.0.0.1:8080", &format!("127.0.0.1:{health}"))
+        .replace("127.0.0.1:4599", &format!("127.0.0.1:{kms}"))
         .replace("sudo -u postgres psql", "psql -q -X \"$DATABASE\"")
         .replace(
             "db.example.com:5432",
@@ -43,9 +56,11 @@ fn from_nothing_to_a_fleet() {
         )
         .replace("xks.example.com", "xks.test")
         .replace("/etc/", &format!("{root}/"));
-    let program = binaries::xks_proxy();
-    let path = std::env::var("PATH").unwrap_or_default();
-    let path = format!("{}:{path}", program.parent().unwrap().display());
+    let script = elsewhere + &script;
+    let mut path = std::env::var("PATH").unwrap_or_default();
+    for program in [binaries::xks_proxy(), binaries::kms_sim()] {
+        path = format!("{}:{path}", program.parent().unwrap().display());
+    }
     let mut bash = Command::new("bash");
     bash.args(["-e", "-o", "pipefail", "-c", &script])
         .env("PATH", path)
@@ -61,7 +76,9 @@ fn from_nothing_to_a_fleet() {
     for expected in [
         "payroll",
         "everything is wrapped under the root key",
-        "folder has all of fleet: 1 keys with 2 versions, 1 credentials, each one tried",
+        "is CONNECTED",
+        "arn:aws:kms:us-east-1:",
+        "folder has all of fleet: 1 keys with 2 versions, 2 credentials, each one tried",
     ] {
         assert!(
             stdout.contains(expected),
