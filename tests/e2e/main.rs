@@ -29,6 +29,7 @@
 
 mod aws_page;
 mod clients;
+mod embedded_guide;
 mod faults;
 mod fleet;
 mod guide;

@@ -38,7 +38,7 @@ fn from_nothing_to_a_fleet() {
     // All machines are this one: the second has ports of its own.
     let [proxy, other_proxy, health, other_health, kms] = [(); 5].map(|()| free_port());
     let elsewhere = format!(
-        "trap 'kill $(jobs -p) 2>/dev/null' EXIT\n\
+        "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n\
          cp() {{ command cp \"$@\"; sed -i 's/:{proxy}\"/:{other_proxy}\"/; s/:{health}\"/:{other_health}\"/' \
          {root}/xks-proxy-2/xks-proxy.toml; }}\n"
     );
