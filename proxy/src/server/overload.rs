@@ -32,20 +32,27 @@ impl Overload {
 
     /// Looks again and again. Ends when it is dropped.
     pub(super) async fn watch(&self) {
-        let mut late = false;
+        let mut shedding = false;
+        let mut last = [Duration::ZERO; PROBES_IN_A_ROW];
         loop {
+            let [newest, ..] = last;
+            let late = shedding || newest.as_micros() > u128::from(LONG_WAIT);
             let due = Instant::now() + if late { PROBE_WHEN_LATE } else { PROBE };
             sleep_until(due).await;
-            let wait = due.elapsed();
-            let is_late = self.note(wait);
-            if is_late && !late {
+            last.rotate_right(1);
+            let [newest, ..] = &mut last;
+            *newest = due.elapsed();
+            // A stall makes one probe late; where requests stand in line, all of them are.
+            let wait = last.into_iter().min().unwrap_or_default();
+            let sheds = self.note(wait);
+            if sheds && !shedding {
                 tracing::warn!(
                     wait_ms = wait.as_millis(),
                     "overloaded: requests wait long for a processor, so some are answered with ThrottlingException; \
                      more processors or proxies are needed if this goes on"
                 );
             }
-            late = is_late;
+            shedding = sheds;
         }
     }
 
@@ -64,6 +71,7 @@ const LONG_WAIT: u32 = 75_000;
 /// and all of them from here on; with the time of an answer itself, KMS would not see it any more.
 const TOO_LONG_WAIT: u32 = 175_000;
 const GOLDEN_RATIO: u32 = 0x9e37_79b9;
+const PROBES_IN_A_ROW: usize = 3;
 const PROBE: Duration = Duration::from_millis(50);
 const PROBE_WHEN_LATE: Duration = Duration::from_millis(10);
 
@@ -107,18 +115,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_that_keeps_the_processor_is_noticed() {
+    async fn a_stall_is_no_overload_and_a_processor_that_is_always_taken_is() {
         let overload = Overload::default();
         let keeps_it = async {
-            std::thread::sleep(PROBE + 2 * Duration::from_micros(TOO_LONG_WAIT.into()));
-            // What is due is served before this goes on.
-            sleep_until(Instant::now()).await;
+            for stall in 1..=PROBES_IN_A_ROW {
+                std::thread::sleep(PROBE + 2 * Duration::from_micros(TOO_LONG_WAIT.into()));
+                // What is due is served before this goes on.
+                sleep_until(Instant::now()).await;
+                assert_eq!(overload.sheds(), stall == PROBES_IN_A_ROW, "{stall}");
+            }
         };
         tokio::select! {
             biased;
             () = overload.watch() => unreachable!("it never ends"),
             () = keeps_it => {}
         }
-        assert!(overload.sheds());
     }
 }
