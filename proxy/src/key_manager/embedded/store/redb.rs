@@ -319,4 +319,4 @@ fn is_access(error: &io::Error) -> bool {
 }
 
 /// The store is small and read once.
-const CACHE_LEN: usize = 2 * 1024 * 1024;
+const CACHE_LEN: usize = 1024 * 1024;
