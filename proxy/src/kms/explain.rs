@@ -93,13 +93,7 @@ const CONNECTION_ERRORS: &[Explanation] = &[
     Explanation {
         code: "XKS_VPC_ENDPOINT_SERVICE_INVALID_CONFIGURATION",
         meaning: "the endpoint service does not have what KMS asks for",
-        checks: &[
-            "it has a network load balancer in at least two subnets, each in another Availability Zone",
-            "Allow principals has cks.kms.REGION.amazonaws.com",
-            "it does not ask for acceptance of connection requests",
-            "it has a private DNS name, unique in the Region, whose domain is verified",
-            "the proxy's certificate is for that private DNS name",
-        ],
+        checks: VPC_ENDPOINT_SERVICE,
     },
     Explanation {
         code: "XKS_VPC_ENDPOINT_SERVICE_NOT_FOUND",
@@ -207,13 +201,7 @@ const REFUSALS: &[Explanation] = &[
     Explanation {
         code: "XksProxyVpcEndpointServiceInvalidConfigurationException",
         meaning: "the endpoint service does not have what KMS asks for: the message says more",
-        checks: &[
-            "it has a network load balancer in at least two subnets, each in another Availability Zone",
-            "Allow principals has cks.kms.REGION.amazonaws.com",
-            "it does not ask for acceptance of connection requests",
-            "it has a private DNS name, unique in the Region, whose domain is verified",
-            "the proxy's certificate is for that private DNS name",
-        ],
+        checks: VPC_ENDPOINT_SERVICE,
     },
     Explanation {
         code: "CustomKeyStoreInvalidStateException",
@@ -279,6 +267,15 @@ const REFUSALS: &[Explanation] = &[
         meaning: "the account calls KMS more often than its quota allows",
         checks: &["wait a little and run this again: it goes on where it was"],
     },
+];
+
+/// What KMS asks of an endpoint service, when a store is made and when it is connected.
+const VPC_ENDPOINT_SERVICE: &[&str] = &[
+    "it has a network load balancer in at least two subnets, each in another Availability Zone",
+    "Allow principals has cks.kms.REGION.amazonaws.com",
+    "it does not ask for acceptance of connection requests",
+    "it has a private DNS name, unique in the Region, whose domain is verified",
+    "the proxy's certificate is for that private DNS name",
 ];
 
 #[cfg(test)]

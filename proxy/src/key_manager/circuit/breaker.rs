@@ -279,4 +279,4 @@ const fn closed() -> Phase {
 const MAX_RESULTS: usize = 64;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

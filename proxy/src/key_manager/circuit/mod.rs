@@ -170,21 +170,8 @@ impl Drop for Place<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::breaker::tests::{config, ms};
     use super::*;
-
-    fn ms(n: u64) -> Duration {
-        Duration::from_millis(n)
-    }
-
-    fn config() -> BreakerConfig {
-        BreakerConfig {
-            window: ms(10_000),
-            min_results: 4,
-            pause: ms(100),
-            max_pause: ms(350),
-            probes: 2,
-        }
-    }
 
     #[tokio::test]
     async fn the_bulkhead_bounds_who_runs_and_who_waits() {

@@ -5,11 +5,11 @@ use super::*;
 const TIMED_OUT: Outcome = Outcome::Failed(Failure::TimedOut);
 const BROKEN: Outcome = Outcome::Failed(Failure::Broken);
 
-fn ms(n: u64) -> Duration {
+pub(in super::super) fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
-fn config() -> BreakerConfig {
+pub(in super::super) fn config() -> BreakerConfig {
     BreakerConfig {
         window: ms(10_000),
         min_results: 4,
