@@ -10,6 +10,7 @@ use harness::process::run;
 use harness::{backend, binaries, temp_dir};
 
 use crate::kms_commands::Commands;
+use crate::page::blocks;
 use crate::scenario::PACE;
 use crate::stage::{REGION, Stage};
 use crate::terraform;
@@ -18,15 +19,6 @@ fn page(name: &str) -> (PathBuf, String) {
     let path = harness::workspace().join("proxy/docs").join(name);
     let text = std::fs::read_to_string(&path).unwrap();
     (path, text)
-}
-
-/// The blocks of one language.
-fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
-    let fence = format!("```{language}\n");
-    let blocks = text.split(&*fence).skip(1);
-    blocks
-        .map(|rest| rest.split_once("```").expect("the end of a block").0)
-        .collect()
 }
 
 #[test]

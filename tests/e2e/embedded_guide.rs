@@ -6,16 +6,14 @@ use std::time::Duration;
 use harness::process::run;
 use harness::{binaries, free_port, temp_dir};
 
+use crate::page::blocks;
+
 #[test]
 fn the_page_about_the_embedded_key_manager_leads_to_a_connected_key_store() {
     let _alone = crate::alone();
     let page = harness::workspace().join("proxy/docs/embedded.md");
     let page = std::fs::read_to_string(page).unwrap();
-    let blocks: Vec<&str> = page
-        .split("```sh\n")
-        .skip(1)
-        .map(|rest| rest.split_once("```").expect("the end of a block").0)
-        .collect();
+    let blocks = blocks(&page, "sh");
     assert_eq!(blocks.len(), 4);
     let script = blocks
         .concat()

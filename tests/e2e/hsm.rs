@@ -8,6 +8,8 @@ use harness::process::run;
 use harness::softhsm;
 use harness::{backend, binaries, free_port, temp_dir};
 
+use crate::page::blocks;
+
 #[test]
 fn the_page_about_hsms_leads_to_a_connected_key_store() {
     let aws = match backend::aws_cli() {
@@ -20,11 +22,7 @@ fn the_page_about_hsms_leads_to_a_connected_key_store() {
     let _alone = crate::alone();
     let page = std::fs::read_to_string(harness::workspace().join("proxy/docs/pkcs11.md")).unwrap();
     let (proxy, simulator) = (free_port(), free_port());
-    let blocks: Vec<&str> = page
-        .split("```sh\n")
-        .skip(1)
-        .map(|rest| rest.split("```").next().unwrap())
-        .collect();
+    let blocks = blocks(&page, "sh");
     assert_eq!(blocks.len(), 5);
 
     // As in a clone of the repository, but for what the commands write and where the servers listen.

@@ -6,16 +6,14 @@ use std::time::Duration;
 use harness::process::run;
 use harness::{binaries, free_port, temp_dir};
 
+use crate::page::blocks;
+
 #[test]
 fn the_rehearsal_of_the_guide_goes_as_it_is_printed() {
     let _alone = crate::alone();
     let guide = harness::workspace().join("proxy/docs/kms.md");
     let guide = std::fs::read_to_string(guide).unwrap();
-    let blocks: Vec<&str> = guide
-        .split("```sh\n")
-        .skip(1)
-        .map(|rest| rest.split_once("```").expect("the end of a block").0)
-        .collect();
+    let blocks = blocks(&guide, "sh");
     let [proxy, simulator, rest @ ..] = &*blocks else {
         panic!("the guide begins with two servers");
     };

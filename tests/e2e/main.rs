@@ -41,6 +41,7 @@ mod kms_refusals;
 mod kms_setup;
 mod load_tool;
 mod model;
+mod page;
 mod pasted;
 mod postgresql_guide;
 mod reload;

@@ -7,6 +7,8 @@ use harness::postgres::Postgres;
 use harness::process::run;
 use harness::{backend, binaries, certificates, free_port, temp_dir};
 
+use crate::page::blocks;
+
 #[test]
 fn from_nothing_to_a_fleet() {
     let postgres = match Postgres::start() {
@@ -29,11 +31,7 @@ fn from_nothing_to_a_fleet() {
     ] {
         std::fs::copy(certificates::path(from), tls.join(to)).unwrap();
     }
-    let blocks: Vec<&str> = guide
-        .split("```sh\n")
-        .skip(1)
-        .map(|rest| rest.split_once("```").expect("the end of a block").0)
-        .collect();
+    let blocks = blocks(&guide, "sh");
     assert_eq!(blocks.len(), 10);
     // All machines are this one: the second has ports of its own.
     let [proxy, other_proxy, health, other_health, kms] = [(); 5].map(|()| free_port());
