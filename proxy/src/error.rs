@@ -26,6 +26,11 @@ pub struct XksError {
 pub(crate) type Cause = Box<dyn Error + Send + Sync>;
 
 impl XksError {
+    /// Whether it is [`NOT_RECORDED`](Self::NOT_RECORDED).
+    pub(crate) fn is_not_recorded(&self) -> bool {
+        self.message == Self::NOT_RECORDED.message
+    }
+
     pub(crate) const fn new(name: ErrorName, message: &'static str) -> Self {
         Self {
             name,
@@ -63,6 +68,10 @@ impl XksError {
     pub(crate) const BODY_TOO_LONG: Self = Self::new(
         ErrorName::UnsupportedOperation,
         "the request is longer than this proxy supports",
+    );
+    pub(crate) const NOT_RECORDED: Self = Self::new(
+        ErrorName::Internal,
+        "the proxy cannot record requests in its audit log, and so it serves none",
     );
     pub(crate) const OVERLOADED: Self = Self::new(ErrorName::Throttling, "the proxy is overloaded");
     pub(crate) const TOO_MANY_BODIES: Self = Self::new(

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 use xks_api::error::ErrorBody;
 use zeroize::Zeroizing;
 
+use crate::audit::AuditLog;
 use crate::error::XksError;
 use crate::pipeline::{self, Answer, Encoded, RequestHead};
 use crate::runtime::Runtime;
@@ -75,6 +76,12 @@ fn ping(method: &Method, runtime: &Runtime) -> Response<Full<Bytes>> {
     }
     let (status, text) = if runtime.draining() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else if runtime.audit().is_some_and(AuditLog::is_refusing) {
+        // A proxy whose disk has room is a better place to send requests to.
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the audit log cannot be written\n",
+        )
     } else {
         (StatusCode::OK, "ok\n")
     };

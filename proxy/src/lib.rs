@@ -20,11 +20,14 @@
 //! | [`process_memory`] | memory out of core dumps, debuggers and swap |
 //! | [`descriptor_limit`] | how many connections the system allows |
 //! | [`request_log`] | one line per request |
+//! | [`audit`] | the log of requests and administrators that nobody can change unnoticed |
+//! | `line_thread` | lines on their way to a thread that writes them |
 //!
 //! A request goes from `server` through `http`, `pipeline`, `authenticate` and `ops` to a key manager.
 
 pub mod admin;
 pub mod assemble;
+pub mod audit;
 pub mod authenticate;
 pub mod check;
 pub mod cli;
@@ -36,6 +39,7 @@ mod http;
 pub mod key_manager;
 pub mod key_store;
 pub mod kms;
+mod line_thread;
 mod ops;
 pub mod pipeline;
 pub mod process_memory;

@@ -8,10 +8,11 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::SystemTime;
 
-use tokio::time::timeout_at;
+use tokio::time::{timeout, timeout_at};
 use xks_api::route::{NoRoute, Operation, route};
 use zeroize::Zeroizing;
 
+use crate::audit::{AuditLog, Receipt};
 use crate::authenticate::authenticate;
 use crate::error::XksError;
 use crate::ops;
@@ -87,7 +88,8 @@ pub async fn answer(
     let now = runtime.now();
     let mut logged = Logged {
         log: runtime.log(),
-        record: Some(runtime.log().record(now)),
+        audit: runtime.audit(),
+        record: Some(Record::new(now)),
     };
     let record = logged.record.as_mut().expect("taken at the end");
     let answer = {
@@ -98,35 +100,61 @@ pub async fn answer(
             Err(Refusal::Error(error)) => Answer::Error(error),
         }
     };
-    logged.answered(&answer);
-    answer
+    match logged.answered(&answer) {
+        None => answer,
+        // In a box, so that requests without an audit log that is waited for do not have the room for it.
+        Some(receipt) => Box::pin(recorded(runtime, receipt, answer)).await,
+    }
+}
+
+/// Holds an answer back until its line is on the disk.
+async fn recorded(runtime: &Runtime, receipt: Receipt, answer: Answer) -> Answer {
+    let limit = runtime.snapshot().limits.key_manager_timeout;
+    let lenient = receipt.lenient();
+    match timeout(limit, receipt.recorded()).await {
+        Ok(true) => answer,
+        Err(_) if lenient => answer,
+        Ok(false) | Err(_) => Answer::Error(XksError::NOT_RECORDED),
+    }
 }
 
 /// Writes the line of a request however it ends: also if its client goes away, and this future is dropped.
 //= xks §Logging R38
 struct Logged<'a> {
     log: &'a RequestLog,
+    audit: Option<&'a AuditLog>,
     record: Option<Record>,
 }
 
 impl Logged<'_> {
-    fn answered(mut self, answer: &Answer) {
-        let Some(record) = self.record.take() else {
-            return;
-        };
+    /// A receipt says that the answer has to wait.
+    fn answered(mut self, answer: &Answer) -> Option<Receipt> {
+        let record = self.record.take()?;
         let outcome = Outcome {
             status: answer.status(),
             error: answer.error(),
             took: record.started().elapsed(),
         };
-        self.log.write(record, outcome);
+        let line = record.finish(outcome);
+        self.log.write(&line);
+        let audit = self.audit?;
+        // They are counted, and told of together.
+        let unrecorded = outcome.error.is_some_and(XksError::is_not_recorded);
+        match unrecorded {
+            true => None,
+            false => audit.record_request(&line),
+        }
     }
 }
 
 impl Drop for Logged<'_> {
     fn drop(&mut self) {
         if let Some(record) = self.record.take() {
-            self.log.abandon(record);
+            let line = record.abandoned();
+            self.log.write(&line);
+            if let Some(audit) = self.audit {
+                audit.record_request(&line);
+            }
         }
     }
 }
@@ -162,6 +190,9 @@ async fn serve(
         head,
         body: body.await?,
     };
+    if runtime.audit().is_some_and(AuditLog::refuses) {
+        return Err(XksError::NOT_RECORDED.into());
+    }
     // After the body, which would have to be read all the same, and before all work. Health is asked for when it matters.
     if route.operation != Operation::GetHealthStatus && runtime.overload().sheds() {
         return Err(XksError::OVERLOADED.into());

@@ -13,6 +13,7 @@ use xks_api::ids::AccessKeyId;
 
 use crate::admin::{Probed, Server};
 use crate::assemble::{AssembleError, KeyManagers};
+use crate::audit::{AdminEvent, AuditLog};
 use crate::config::{Config, ConfigError};
 use crate::runtime::Runtime;
 
@@ -101,6 +102,21 @@ impl Reloader {
         }
     }
 
+    /// Reloads for somebody who left a signal and waits for nothing, and records it.
+    pub fn reload_at_signal(&self) {
+        if let Some(audit) = self.runtime.audit() {
+            audit.look_for_move();
+        }
+        // What came of it is logged.
+        let _ = self.recorded(|| self.reload_and_log());
+    }
+
+    /// Records a reload that no administrator asked for by name.
+    fn recorded<T>(&self, reload: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+        let event = AdminEvent::requested("the proxy", "reload", "");
+        AuditLog::administer(self.runtime.audit(), event, reload)
+    }
+
     /// Looks at the files again and again, and reloads when one has changed. Ends when it is dropped.
     pub async fn poll(self: Arc<Self>, interval: Duration) {
         let mut last_error = None;
@@ -112,13 +128,13 @@ impl Reloader {
                 if !this.files_changed() {
                     return None;
                 }
-                match this.take_up() {
+                let reload = || this.take_up().map_err(|error| error.to_string());
+                match this.recorded(reload) {
                     Ok(_) => {
                         tracing::info!("files have changed: reloaded");
                         None
                     }
                     Err(error) => {
-                        let error = error.to_string();
                         if already.as_ref() != Some(&error) {
                             tracing::error!(
                                 "files have changed, but everything stays as it was: {error}"
@@ -140,6 +156,10 @@ impl Reloader {
 impl Server for Reloader {
     fn reload(&self) -> Result<Reloaded, String> {
         self.reload_and_log()
+    }
+
+    fn audit(&self) -> Option<&AuditLog> {
+        self.runtime.audit()
     }
 
     fn probe(&self) -> Vec<Probed> {
@@ -189,6 +209,7 @@ fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
         ),
         ("drain", old.drain != new.drain),
         ("log", old.log != new.log),
+        ("audit", old.audit != new.audit),
         (
             "health.probe_interval",
             old.health.probe_interval != new.health.probe_interval,

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
+use crate::audit::AuditLog;
 use crate::health::{Monitored, ProxyIdentity};
 use crate::key_store::KeyStores;
 use crate::request_log::RequestLog;
@@ -78,6 +79,7 @@ impl Default for Limits {
 pub struct Runtime {
     snapshot: ArcSwap<Snapshot>,
     log: RequestLog,
+    audit: Option<AuditLog>,
     clock: Clock,
     draining: AtomicBool,
     clients_changed: watch::Sender<()>,
@@ -91,12 +93,18 @@ impl Runtime {
         Self {
             snapshot: ArcSwap::from_pointee(snapshot),
             log,
+            audit: None,
             clock,
             draining: AtomicBool::new(false),
             clients_changed: watch::Sender::new(()),
             body_room: SharedRoom::default(),
             overload: Overload::default(),
         }
+    }
+
+    /// With an audit log, in which every request is recorded.
+    pub fn audited(self, audit: Option<AuditLog>) -> Self {
+        Self { audit, ..self }
     }
 
     /// Takes up another snapshot: for the next request, and for TLS with the next connection.
@@ -120,6 +128,11 @@ impl Runtime {
 
     pub(crate) fn log(&self) -> &RequestLog {
         &self.log
+    }
+
+    /// The audit log, if there is one.
+    pub fn audit(&self) -> Option<&AuditLog> {
+        self.audit.as_ref()
     }
 
     pub(crate) fn now(&self) -> SystemTime {

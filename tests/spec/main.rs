@@ -7,6 +7,7 @@ mod key_manager;
 mod proxy;
 mod requirements;
 
+mod audit;
 mod authentication;
 mod coverage;
 mod health;

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use xks_api::ids::UriPathPrefix;
 use xks_api::sigv4::Regions;
+use xks_proxy::audit::{self, AuditGuard, AuditLog};
 use xks_proxy::authenticate::Credentials;
 use xks_proxy::health::{Monitored, ProxyIdentity};
 use xks_proxy::key_store::{ExternalKeyStore, KeySelection, KeyStores};
@@ -35,6 +36,7 @@ pub struct Setup {
     pub fleet_size: u32,
     pub clock: fn() -> SystemTime,
     pub certificate: &'static str,
+    pub audit: Option<audit::Settings>,
 }
 
 /// An external key store.
@@ -75,6 +77,7 @@ impl Default for Setup {
             fleet_size: 2,
             clock: SystemTime::now,
             certificate: "server-ecdsa",
+            audit: None,
         }
     }
 }
@@ -89,6 +92,7 @@ pub struct Proxy {
     shutdown: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
     log_guard: Option<RequestLogGuard>,
+    audit_guard: Option<AuditGuard>,
     setup: Setup,
     monitored: Arc<Monitored>,
 }
@@ -108,11 +112,10 @@ impl Proxy {
         let log = Log::default();
         let (request_log, log_guard) =
             RequestLog::start(Box::new(log.clone()), LogFormat::Json).expect("a thread");
-        let runtime = Arc::new(Runtime::new(
-            snapshot(&setup, &monitored),
-            request_log,
-            setup.clock,
-        ));
+        let audit = setup.audit.clone().map(AuditLog::open);
+        let (audit, audit_guard) = audit.map(|opened| opened.expect("an audit log")).unzip();
+        let runtime = Runtime::new(snapshot(&setup, &monitored), request_log, setup.clock);
+        let runtime = Arc::new(runtime.audited(audit));
         let (shutdown, signal) = oneshot::channel();
         let (started, addresses) = std::sync::mpsc::channel();
         let thread = {
@@ -148,6 +151,7 @@ impl Proxy {
             shutdown: Some(shutdown),
             thread: Some(thread),
             log_guard: Some(log_guard),
+            audit_guard,
             setup,
             monitored,
         }
@@ -198,6 +202,7 @@ impl Proxy {
         self.shut_down();
         self.wait();
         drop(self.log_guard.take());
+        drop(self.audit_guard.take());
         let text = self.log.text();
         text.lines()
             .map(|line| serde_json::from_str(line).expect("a line of JSON"))

@@ -10,6 +10,7 @@ use xks_api::ids::{AccessKeyId, ExternalKeyId, SecretAccessKey, UriPathPrefix};
 use xks_api::message::KeyStatus;
 use zeroize::Zeroizing;
 
+use crate::audit::NotRecorded;
 use crate::key_manager::KeyManagerError;
 use crate::key_manager::embedded::{
     AdminError, Administration, BackupSeal, CredentialInfo, Force, KeyInfo, KeyMaterial,
@@ -208,7 +209,7 @@ impl Command {
     }
 
     /// What is asked for and of what, for the log.
-    pub(super) fn describe(&self) -> (&'static str, &str) {
+    pub(crate) fn describe(&self) -> (&'static str, &str) {
         match self {
             Self::CreateKey { id, .. } => ("create-key", id.as_str()),
             Self::ImportKey { id, .. } => ("import-key", id.as_str()),
@@ -303,6 +304,12 @@ impl Refusal {
         Self {
             message: message.to_string(),
         }
+    }
+}
+
+impl From<NotRecorded> for Refusal {
+    fn from(error: NotRecorded) -> Self {
+        Self::new(&error)
     }
 }
 

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use super::protocol::{Answer, Command, Probed, Refusal, Reply};
 use super::{MAX_COMMAND_LEN, SOCKET_NAME};
+use crate::audit::{AdminEvent, AuditLog};
 use crate::key_manager::embedded::{Administration, CredentialInfo, timestamp};
 use crate::reload::Reloaded;
 
@@ -29,6 +30,9 @@ pub trait Server: Send + Sync {
     /// # Errors
     /// What the reload failed with, as text.
     fn reload(&self) -> Result<Reloaded, String>;
+
+    /// Where what is done is recorded, if anywhere.
+    fn audit(&self) -> Option<&AuditLog>;
 
     /// Has every key manager encrypt and decrypt.
     fn probe(&self) -> Vec<Probed>;
@@ -113,10 +117,12 @@ async fn connection(
     server: Arc<dyn Server>,
 ) {
     let answer = match receive(&mut stream).await {
-        Ok(Received::Command(command)) => {
+        Ok(Received::Command { command, peer }) => {
             // The disk is waited for on a thread that may block.
-            let task =
-                tokio::task::spawn_blocking(move || carry_out(command, &administration, &*server));
+            let task = tokio::task::spawn_blocking(move || {
+                let admin = format!("uid {peer}");
+                audited(command, &admin, &administration, &*server)
+            });
             match task.await {
                 Ok(Ok(reply)) => Answer::Ok(reply),
                 Ok(Err(refusal)) => Answer::Error(refusal),
@@ -131,6 +137,19 @@ async fn connection(
     serde_json::to_writer(&mut *line, &answer).expect("strings and numbers encode");
     line.push(b'\n');
     let _ = timeout(IO_DEADLINE, stream.write_all(&line)).await;
+}
+
+fn audited(
+    command: Command,
+    admin: &str,
+    administration: &Administration,
+    server: &dyn Server,
+) -> Result<Reply, Refusal> {
+    let (name, of) = command.describe();
+    let of = of.to_owned();
+    let event = AdminEvent::requested(admin, name, &of);
+    let work = || carry_out(command, administration, server);
+    AuditLog::administer(server.audit(), event, work)
 }
 
 fn carry_out(
@@ -186,7 +205,7 @@ fn may_administer(peer: u32, own: u32) -> bool {
 }
 
 enum Received {
-    Command(Command),
+    Command { command: Command, peer: u32 },
     Refused(Refusal),
     Nothing,
 }
@@ -218,7 +237,7 @@ async fn receive(stream: &mut UnixStream) -> io::Result<Received> {
         }
     };
     Ok(match serde_json::from_slice(line) {
-        Ok(command) => Received::Command(command),
+        Ok(command) => Received::Command { command, peer },
         Err(error) => Received::Refused(Refusal::new(&format_args!(
             "the server does not understand the command ({error}): is it of another version?"
         ))),

@@ -16,6 +16,7 @@ use xks_api::ids::AccessKeyId;
 use xks_api::message::KeyStatus;
 
 use super::{AdminSocket, Client, ClientError, Command, Probed, Reply, SOCKET_NAME};
+use crate::audit::AuditLog;
 use crate::key_manager::KeyManagerError;
 use crate::key_manager::embedded::{Embedded, Force, RootKeySource, Usages, VersionState};
 use crate::reload::Reloaded;
@@ -31,6 +32,10 @@ struct Server {
 struct Unwilling;
 
 impl super::Server for Unwilling {
+    fn audit(&self) -> Option<&AuditLog> {
+        None
+    }
+
     fn reload(&self) -> Result<Reloaded, String> {
         Err("try again".into())
     }

@@ -9,9 +9,10 @@ use xks_api::ids::UriPathPrefix;
 
 use super::{Failure, File};
 use crate::admin::{Client, Command, Reply};
+use crate::audit::{AdminEvent, AuditLog, Settings};
 use crate::config::{Config, KeyConfig};
 use crate::key_manager::embedded::{
-    Embedded, ListedKeys, RootKeySource, StoreError, StorePlace, WrappedRootKey,
+    Administration, Embedded, ListedKeys, RootKeySource, StoreError, StorePlace, WrappedRootKey,
 };
 use crate::process_memory;
 
@@ -58,6 +59,7 @@ struct RootKeyArguments {
 pub(super) struct Location {
     pub(super) place: StorePlace,
     listed_keys: ListedKeys,
+    audit: Option<Settings>,
     /// The external key stores whose credentials it keeps; `None` without a configuration.
     pub(super) prefixes: Option<Vec<UriPathPrefix>>,
 }
@@ -70,6 +72,7 @@ impl LocationArguments {
             (Some(data_dir), _) => Ok(Location {
                 place: StorePlace::folder(&full(&data_dir)?, self.root_key.source(&data_dir)?),
                 listed_keys: ListedKeys::Unknown,
+                audit: None,
                 prefixes: None,
             }),
             (None, Some(file)) => in_config(&file, self.key_manager.as_deref()),
@@ -110,9 +113,9 @@ impl Location {
                 Ok(embedded) => {
                     let administration = embedded.administration();
                     administration.set_listed_keys(self.listed_keys.clone());
-                    let result = command.execute(&administration);
+                    let result = self.audited(command, &administration);
                     administration.close();
-                    return result.map_err(|e| failed(&e));
+                    return result;
                 }
                 // Another command has it for a moment, or a server that is starting.
                 Err(StoreError::Held { .. }) if attempts.next().is_some() => {
@@ -124,9 +127,25 @@ impl Location {
     }
 }
 
+impl Location {
+    /// Carries a command out in this process, and records it where the configuration says so.
+    fn audited(&self, command: Command, administration: &Administration) -> Result<Reply, Failure> {
+        let opened = self.audit.clone().map(AuditLog::open).transpose();
+        let opened = opened.map_err(|e| Failure::of("the audit log", &e))?;
+        let audit = opened.as_ref().map(|(audit, _)| audit);
+        let (name, of) = command.describe();
+        let of = of.to_owned();
+        let admin = format!("uid {}", rustix::process::getuid().as_raw());
+        let event = AdminEvent::requested(&admin, name, &of);
+        let done = AuditLog::administer(audit, event, || command.execute(administration));
+        done.map_err(|refusal| Failure::Failed(refusal.to_string()))
+    }
+}
+
 /// The store of a key manager in a configuration.
 pub(super) fn in_config(file: &Path, name: Option<&str>) -> Result<Location, Failure> {
     let KeyConfig {
+        audit,
         key_managers,
         key_stores,
     } = Config::load_keys(file)?;
@@ -185,6 +204,7 @@ pub(super) fn in_config(file: &Path, name: Option<&str>) -> Result<Location, Fai
             database: place.database.clone(),
         },
         listed_keys: ListedKeys::Known(listed),
+        audit: audit.map(absolute_audit).transpose()?,
         prefixes: Some(prefixes),
     })
 }
@@ -198,6 +218,14 @@ fn absolute_source(source: &RootKeySource) -> Result<RootKeySource, Failure> {
             ..wrapped.clone()
         }),
         RootKeySource::Passphrase(path) => RootKeySource::Passphrase(full(path)?),
+    })
+}
+
+fn absolute_audit(settings: Settings) -> Result<Settings, Failure> {
+    Ok(Settings {
+        folder: full(&settings.folder)?,
+        key_file: full(&settings.key_file)?,
+        ..settings
     })
 }
 

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use super::admin_sockets::AdminSockets;
 use super::{Failure, File, LogFormatArgument, telemetry};
 use crate::assemble::KeyManagers;
+use crate::audit::AuditLog;
 use crate::config::Config;
 use crate::descriptor_limit;
 use crate::health;
@@ -70,7 +71,15 @@ pub(super) fn serve(
     let snapshot = key_managers
         .snapshot(&config)
         .map_err(|e| cannot_start(&e))?;
-    let runtime = Arc::new(Runtime::new(snapshot, log, SystemTime::now));
+    let (audit, _audit_guard) = match &config.audit {
+        None => (None, None),
+        Some(settings) => {
+            let (audit, guard) = AuditLog::open(settings.clone()).map_err(|e| cannot_start(&e))?;
+            (Some(audit), Some(guard))
+        }
+    };
+    let runtime = Runtime::new(snapshot, log, SystemTime::now).audited(audit);
+    let runtime = Arc::new(runtime);
     let executor = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -148,7 +157,7 @@ async fn reload_at_hangup(mut hangup: Signal, reloader: Arc<Reloader>) {
     while hangup.recv().await.is_some() {
         let reloader = Arc::clone(&reloader);
         // It is logged, and there is no one else to tell.
-        let _ = tokio::task::spawn_blocking(move || reloader.reload_and_log()).await;
+        let _ = tokio::task::spawn_blocking(move || reloader.reload_at_signal()).await;
     }
 }
 

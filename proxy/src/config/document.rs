@@ -342,7 +342,7 @@ pub(super) fn integer(bounds: RangeInclusive<u64>) -> impl Fn(&DeValue<'_>) -> O
     }
 }
 
-/// `"250ms"`, `"5s"`, `"2m"`: a whole number and a unit, within bounds.
+/// `"250ms"`, `"5s"`, `"2m"`, `"1h"`: a whole number and a unit, within bounds.
 pub(super) fn duration(
     bounds: RangeInclusive<Duration>,
 ) -> impl Fn(&DeValue<'_>) -> Option<Duration> {
@@ -355,6 +355,7 @@ pub(super) fn duration(
             "ms" => Duration::from_millis(number),
             "s" => Duration::from_secs(number),
             "m" => Duration::from_secs(number.checked_mul(60)?),
+            "h" => Duration::from_secs(number.checked_mul(3_600)?),
             _ => return None,
         };
         bounds.contains(&duration).then_some(duration)
@@ -412,7 +413,8 @@ mod tests {
             "",
             "5",
             "s",
-            "5h",
+            "1h",
+            "5x",
             "-5s",
             "1.5s",
             "11m",

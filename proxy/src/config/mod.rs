@@ -3,6 +3,7 @@
 //! This is the only reader of configuration files. The shape of the file (`document`, `read`) is not the shape that the
 //! rest of the proxy works with ([`Config`]), and all problems are reported together, each with its place.
 
+mod audit;
 mod document;
 mod files;
 mod key_managers;
@@ -28,6 +29,7 @@ pub use files::Source;
 pub use key_managers::{KeyManagerConfig, WrappingKeyManager};
 pub use uri_endpoint::{InvalidUriEndpoint, UriEndpoint};
 
+use crate::audit::Settings as AuditSettings;
 use crate::key_store::KeySelection;
 use crate::request_log::LogFormat;
 use crate::runtime::Limits;
@@ -51,6 +53,8 @@ pub struct Config {
     pub health: HealthConfig,
     /// What is logged, and how.
     pub log: LogConfig,
+    /// The audit log, if there is one.
+    pub audit: Option<AuditSettings>,
     /// How often the files that the configuration names are looked at; never, if `None`.
     pub poll_interval: Option<Duration>,
     /// Who holds keys, by name.
@@ -154,9 +158,11 @@ impl Config {
     }
 }
 
-/// Key managers, and the external key stores that use them.
+/// Key managers, the external key stores that use them, and where what is done to them is recorded.
 #[derive(Debug)]
 pub struct KeyConfig {
+    /// The audit log, if there is one.
+    pub audit: Option<AuditSettings>,
     /// Who holds keys, by name.
     pub key_managers: Vec<(String, KeyManagerConfig)>,
     /// Who answers under which prefix.
@@ -219,6 +225,7 @@ impl std::error::Error for ConfigError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::WhenFailing;
     use crate::key_manager::embedded::{RootKeySource, StorePlace};
 
     const EXAMPLE: &str = include_str!("../../deploy/xks-proxy.example.toml");
@@ -278,6 +285,7 @@ mod tests {
             drain,
             health,
             log,
+            audit,
             poll_interval,
             key_managers,
             key_stores,
@@ -285,7 +293,7 @@ mod tests {
             warnings: _,
         } = config;
         format!(
-            "{listen:?} {health_listen:?} {:?} {limits:?} {drain:?} {health:?} {log:?} \
+            "{listen:?} {health_listen:?} {:?} {limits:?} {drain:?} {health:?} {log:?} {audit:?} \
              {poll_interval:?} {key_managers:?} {key_stores:?}",
             tls.client
         )
@@ -325,7 +333,8 @@ mod tests {
     fn the_example_has_every_field() {
         // What refuses a wrong name lists the right ones.
         let mut text = "zzzzzzzz = 1\n".to_owned();
-        for line in EXAMPLE.replace("# [tls.client]", "[tls.client]").lines() {
+        let example = EXAMPLE.replace("# [tls.client]", "[tls.client]");
+        for line in example.replace("# [audit]", "[audit]").lines() {
             text.push_str(line);
             text.push_str(if line.starts_with('[') {
                 "\nzzzzzzzz = 1\n"
@@ -349,7 +358,7 @@ mod tests {
                 assert!(shown, "{name} is not in the example");
             }
         }
-        assert_eq!(tables, 10, "{error}");
+        assert_eq!(tables, 11, "{error}");
     }
 
     #[test]
@@ -391,6 +400,39 @@ mod tests {
                 "credential.json"
             ]
         );
+    }
+
+    #[test]
+    fn the_example_shows_the_defaults_of_an_audit_log() {
+        assert_eq!(load(EXAMPLE).unwrap().audit, None);
+        let required = [
+            "# [audit]",
+            "# folder = \"audit\"",
+            "# key_file = \"audit.key\"",
+        ];
+        let with = |lines: &[&str]| {
+            let uncomment = |text: String, line: &&str| text.replacen(line, &line[2..], 1);
+            load(&lines.iter().fold(EXAMPLE.to_owned(), uncomment))
+        };
+        let least = with(&required).unwrap().audit.unwrap();
+        assert_eq!(least.when_failing, WhenFailing::Strict);
+        let optional = [
+            "# sync = ",
+            "# sync_interval = ",
+            "# when_failing = ",
+            "# rotate_bytes = ",
+            "# rotate_after = ",
+            "# keep_files = ",
+            "# forward = ",
+        ];
+        let all = with(&[&required[..], &optional].concat()).unwrap();
+        let mut all = all.audit.unwrap();
+        // Each is in a folder of its own.
+        all.folder.clone_from(&least.folder);
+        all.key_file.clone_from(&least.key_file);
+        assert_eq!(all, least);
+        let error = with(&required[..1]).unwrap_err();
+        assert_eq!(error.0.len(), 2, "{error}");
     }
 
     #[test]

@@ -55,6 +55,7 @@ pub(super) fn keys(file: &Path, content: &str) -> Result<KeyConfig, ConfigError>
         files: Files::default(),
     };
     let fields = Section::root(&document, &root);
+    let audit = reader.audit(&fields);
     let key_managers = reader.key_managers(&fields, None);
     let key_stores = reader.key_stores(&fields, &key_managers);
     drop(fields);
@@ -64,6 +65,7 @@ pub(super) fn keys(file: &Path, content: &str) -> Result<KeyConfig, ConfigError>
         return Err(ConfigError(problems));
     }
     Ok(KeyConfig {
+        audit,
         key_managers: key_managers.read,
         key_stores,
     })
@@ -87,6 +89,7 @@ impl Reader<'_> {
         let drain = drain(root.section("drain"));
         let health = health(root.section("health"));
         let log = log(root.section("log"));
+        let audit = self.audit(root);
         let poll_interval = poll_interval(root.section("reload"));
         let key_managers = self.key_managers(root, Some(limits.key_manager_timeout));
         let key_stores = self.key_stores(root, &key_managers);
@@ -99,6 +102,7 @@ impl Reader<'_> {
             drain,
             health,
             log,
+            audit,
             poll_interval,
             key_managers: key_managers.read,
             key_stores,
