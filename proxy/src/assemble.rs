@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use xks_api::sigv4::DuplicateAccessKeyId;
 
 use crate::authenticate::{CredentialSource, Credentials};
 use crate::config::{Config, HealthConfig, KeyManagerConfig, KeyStoreConfig, WrappingKeyManager};
+use crate::control::{Blocks, ControlError, ControlStore, Scope, StateDir};
 use crate::health::{Monitored, ProxyIdentity};
 use crate::key_manager::KeyManager;
 use crate::key_manager::embedded::{self, Embedded, ListedKeys, OpenKeyManager, StoreError};
@@ -26,7 +27,11 @@ use crate::tls::{TlsError, server_config};
 ///
 /// They outlive a configuration: a store on disk belongs to one process and is opened once.
 #[derive(Clone, Default)]
-pub struct KeyManagers(BTreeMap<String, Open>);
+pub struct KeyManagers {
+    open: BTreeMap<String, Open>,
+    /// What governs those that keep no keyring of ours.
+    state_dir: Option<Arc<StateDir>>,
+}
 
 #[derive(Clone)]
 struct Open {
@@ -108,9 +113,10 @@ impl KeyManagers {
     /// # Errors
     /// [`AssembleError`]; then `self` is what goes on serving.
     pub fn with(&self, config: &Config) -> Result<Self, AssembleError> {
+        let state_dir = self.state_dir(config)?;
         let mut open = BTreeMap::new();
         for (name, wanted) in &config.key_managers {
-            let opened = match self.0.values().find(|open| open.config == *wanted) {
+            let opened = match self.open.values().find(|open| open.config == *wanted) {
                 Some(open) => open.opened.clone(),
                 None => {
                     self.refuse_held(name, wanted)?;
@@ -121,7 +127,7 @@ impl KeyManagers {
                     opened
                 }
             };
-            let old = self.0.get(name).filter(|open| {
+            let old = self.open.get(name).filter(|open| {
                 open.config == *wanted && open.monitored.slow_after() == config.health.slow_after
             });
             let monitored = match old {
@@ -141,7 +147,64 @@ impl KeyManagers {
                 },
             );
         }
-        Ok(Self(open))
+        Ok(Self { open, state_dir })
+    }
+
+    fn state_dir(&self, config: &Config) -> Result<Option<Arc<StateDir>>, AssembleError> {
+        let needs_none = |(_, wanted): &(String, KeyManagerConfig)| wanted.embedded().is_some();
+        let Some(folder) = &config.state_dir else {
+            return Ok(None);
+        };
+        if config.key_managers.iter().all(needs_none) {
+            return Ok(None);
+        }
+        match &self.state_dir {
+            Some(open) if open.folder() == folder => Ok(Some(Arc::clone(open))),
+            _ => Ok(Some(Arc::new(StateDir::open(folder)?))),
+        }
+    }
+
+    /// The folder of the records of key managers without a keyring of ours.
+    pub fn state_folder(&self) -> Option<&Path> {
+        self.state_dir.as_ref().map(|state_dir| state_dir.folder())
+    }
+
+    /// Which records govern which key managers; without the prefixes.
+    pub fn scopes(&self) -> Vec<Scope> {
+        let mut scopes = Vec::new();
+        let mut others = Scope {
+            key_managers: Vec::new(),
+            store: self.state_dir.clone().map(|state_dir| {
+                let store: Arc<dyn ControlStore> = state_dir;
+                store
+            }),
+            open: Vec::new(),
+        };
+        for (name, open) in &self.open {
+            match open.opened.embedded() {
+                Some(embedded) => scopes.push(Scope {
+                    key_managers: vec![name.clone()],
+                    store: Some(embedded.administration()),
+                    open: vec![open.opened.key_manager()],
+                }),
+                None => {
+                    others.key_managers.push(name.clone());
+                    others.open.push(open.opened.key_manager());
+                }
+            }
+        }
+        if !others.key_managers.is_empty() {
+            scopes.push(others);
+        }
+        scopes
+    }
+
+    fn blocks(&self, open: &Open) -> Arc<Blocks> {
+        match (open.opened.embedded(), &self.state_dir) {
+            (Some(embedded), _) => embedded.blocks(),
+            (None, Some(state_dir)) => state_dir.control().blocks(),
+            (None, None) => Arc::default(),
+        }
     }
 
     /// A store is open once, so that it cannot be opened with other settings while requests are served from it.
@@ -153,7 +216,7 @@ impl KeyManagers {
             let place_of_open = open.config.embedded();
             place_of_open.is_some_and(|other| other.data_dir == place.data_dir)
         };
-        match self.0.values().any(is_open) {
+        match self.open.values().any(is_open) {
             false => Ok(()),
             true => Err(AssembleError::InUse {
                 name: name.to_owned(),
@@ -164,7 +227,7 @@ impl KeyManagers {
 
     /// The embedded key managers, with their data folders.
     pub fn embedded(&self) -> impl Iterator<Item = (&PathBuf, &Arc<Embedded>)> {
-        self.0.values().filter_map(|open| {
+        self.open.values().filter_map(|open| {
             let place = open.config.embedded()?;
             Some((&place.data_dir, open.opened.embedded()?))
         })
@@ -191,7 +254,11 @@ impl KeyManagers {
             tls: Arc::new(server_config(&config.tls)?),
             client_authentication: config.tls.client.clone(),
             key_stores: KeyStores::new(key_stores),
-            key_managers: self.0.values().map(|o| Arc::clone(&o.monitored)).collect(),
+            key_managers: self
+                .open
+                .values()
+                .map(|o| Arc::clone(&o.monitored))
+                .collect(),
             identity: identity(&config.health),
             limits: config.limits.clone(),
         };
@@ -213,6 +280,7 @@ impl KeyManagers {
             prefix: store.prefix.clone(),
             key_manager: Arc::clone(&open.monitored),
             keys: store.keys.clone(),
+            blocks: self.blocks(open),
             credentials: Credentials::new(
                 store.prefix.clone(),
                 store.regions.clone(),
@@ -223,7 +291,7 @@ impl KeyManagers {
     }
 
     fn open(&self, name: &str) -> Result<&Open, AssembleError> {
-        let open = self.0.get(name);
+        let open = self.open.get(name);
         open.ok_or_else(|| AssembleError::NoKeyManager(name.to_owned()))
     }
 
@@ -231,7 +299,7 @@ impl KeyManagers {
     //= xks §Appendix A R42
     fn require_unique_ids(&self, key_stores: &[KeyStoreConfig]) -> Result<(), AssembleError> {
         let mut stored = BTreeMap::new();
-        for (name, open) in &self.0 {
+        for (name, open) in &self.open {
             let Some(embedded) = open.opened.embedded() else {
                 continue;
             };
@@ -252,7 +320,7 @@ impl KeyManagers {
 
     /// So that a key which a configuration lists is not deleted by accident.
     fn tell_listed_keys(&self, key_stores: &[KeyStoreConfig]) {
-        for (name, open) in &self.0 {
+        for (name, open) in &self.open {
             let Some(embedded) = open.opened.embedded() else {
                 continue;
             };
@@ -355,6 +423,8 @@ pub enum AssembleError {
     },
     /// A key store names a key manager that is not there.
     NoKeyManager(String),
+    /// The folder for blocks.
+    StateDir(ControlError),
     /// An id occurs in two places.
     Credentials(DuplicateAccessKeyId),
     /// Certificates.
@@ -373,6 +443,7 @@ impl fmt::Display for AssembleError {
                 data_dir.display()
             ),
             Self::NoKeyManager(name) => write!(f, "there is no key manager {name}"),
+            Self::StateDir(error) => write!(f, "state_dir: {error}"),
             Self::Credentials(error) => write!(f, "{error}"),
             Self::Tls(error) => write!(f, "tls: {error}"),
         }
@@ -383,7 +454,10 @@ impl std::error::Error for AssembleError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::KeyManager { error, .. } => error.source(),
-            Self::InUse { .. } | Self::NoKeyManager(_) | Self::Credentials(_) => None,
+            Self::InUse { .. }
+            | Self::NoKeyManager(_)
+            | Self::StateDir(_)
+            | Self::Credentials(_) => None,
             Self::Tls(error) => error.source(),
         }
     }
@@ -392,6 +466,12 @@ impl std::error::Error for AssembleError {
 impl From<DuplicateAccessKeyId> for AssembleError {
     fn from(e: DuplicateAccessKeyId) -> Self {
         Self::Credentials(e)
+    }
+}
+
+impl From<ControlError> for AssembleError {
+    fn from(e: ControlError) -> Self {
+        Self::StateDir(e)
     }
 }
 

@@ -60,6 +60,10 @@ impl XksError {
         ErrorName::KeyNotFound,
         "the external key store has no such key",
     );
+    pub(crate) const BLOCKED: Self = Self::new(
+        ErrorName::InvalidState,
+        "the external key or its external key store is blocked",
+    );
     pub(crate) const TOO_LATE: Self = Self::new(
         ErrorName::DependencyTimeout,
         "the external key manager did not answer in time",

@@ -5,10 +5,12 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use xks_api::ids::{ExternalKeyId, UriPathPrefix};
 
 use crate::authenticate::Credentials;
+use crate::control::Blocks;
 use crate::error::XksError;
 use crate::health::Monitored;
 use crate::key_manager::KeyManager;
@@ -58,6 +60,8 @@ pub struct ExternalKeyStore {
     pub keys: KeySelection,
     /// Whose signatures it takes, and for which Regions.
     pub credentials: Credentials,
+    /// What is blocked of its key manager.
+    pub blocks: Arc<Blocks>,
 }
 
 impl ExternalKeyStore {
@@ -68,6 +72,24 @@ impl ExternalKeyStore {
             return Ok(());
         }
         Err(XksError::KEY_NOT_FOUND)
+    }
+
+    /// # Errors
+    /// InvalidStateException where a block holds that concerns this store, or the key if it belongs to this store.
+    #[cold]
+    pub(crate) fn refuse_blocked(
+        &self,
+        key: Option<&ExternalKeyId>,
+        now: SystemTime,
+    ) -> Result<(), XksError> {
+        let key = key.filter(|id| self.keys.contains(id));
+        match self.blocks.find(&self.prefix, key, now.into()) {
+            None => Ok(()),
+            Some(block) => Err(XksError::BLOCKED.because(format!(
+                "{} is blocked by {}: {}",
+                block.target, block.by, block.reason
+            ))),
+        }
     }
 
     pub(crate) fn key_manager(&self) -> &dyn KeyManager {

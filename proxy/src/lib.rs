@@ -7,6 +7,7 @@
 //! | [`check`] | trials of a configuration before it serves |
 //! | [`assemble`] | from a configuration to a running state |
 //! | [`reload`] | from a changed configuration to a changed state |
+//! | [`control`] | what governs keys: blocks |
 //! | [`config`] | the configuration file, and everything that is read from files |
 //! | [`server`] | listeners, connections, deadlines, drain |
 //! | [`tls`] | certificates, suites, client names |
@@ -32,6 +33,7 @@ pub mod authenticate;
 pub mod check;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod descriptor_limit;
 pub mod error;
 pub mod health;

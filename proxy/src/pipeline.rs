@@ -198,6 +198,9 @@ async fn serve(
         return Err(XksError::OVERLOADED.into());
     }
     let request = authenticate(request, &key_store.credentials, now, record)?;
+    if key_store.blocks.any() {
+        key_store.refuse_blocked(route.operation.external_key_id(), now)?;
+    }
     let deadline = record.started() + snapshot.limits.key_manager_timeout;
     let context = ops::Context {
         key_store,

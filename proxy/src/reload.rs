@@ -15,6 +15,8 @@ use crate::admin::{Probed, Server};
 use crate::assemble::{AssembleError, KeyManagers};
 use crate::audit::{AdminEvent, AuditLog};
 use crate::config::{Config, ConfigError};
+use crate::control::Scopes;
+use crate::key_store::ExternalKeyStore;
 use crate::runtime::Runtime;
 
 /// Reloads the configuration of a running proxy.
@@ -169,6 +171,19 @@ impl Server for Reloader {
             .iter()
             .map(|open| Probed::new(open.name(), executor.block_on(open.probe(PROBE_LIMIT))))
             .collect()
+    }
+
+    fn scopes(&self) -> Scopes {
+        let snapshot = self.runtime.snapshot();
+        let stores = snapshot.key_stores.iter();
+        let prefix = |store: &ExternalKeyStore| {
+            let key_manager = store.key_manager.name().to_owned();
+            (store.prefix.clone(), key_manager)
+        };
+        Scopes {
+            scopes: self.key_managers.borrow().scopes(),
+            prefixes: Some(stores.map(prefix).collect()),
+        }
     }
 
     fn last_uses(&self) -> Vec<(AccessKeyId, OffsetDateTime)> {

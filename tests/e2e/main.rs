@@ -20,6 +20,7 @@
 //! | `model` | KMS's model: the constraints of every input, every paginator | raw HTTP, boto3 |
 //! | `guide` | what `kms-sim/docs/clients.md` tells users to paste | all, and pytest |
 //! | `faults` | key managers with a full disk, behind a dead link, with an expired certificate | raw HTTP |
+//! | `block` | the kill switch: each kind of key manager, a fleet with a proxy that is cut off, a full disk | raw HTTP |
 //! | `fleet` | three proxies on one database behind a load balancer, drained and killed under load | Rust SDK |
 //! | `postgresql_guide` | what `proxy/docs/postgresql.md` tells operators to run | bash |
 //! | `reload` | other settings of an HSM and of Transit, and a corrected PIN, while requests run | raw HTTP |
@@ -28,6 +29,7 @@
 //! | `load_tool` | `xks-load`: what it sends, counts, and says of servers that do not do well | itself |
 
 mod aws_page;
+mod block;
 mod clients;
 mod embedded_guide;
 mod faults;

@@ -219,6 +219,15 @@ pub(crate) struct Answered {
 }
 
 impl Answered {
+    fn of((status, body): (u16, Value), start: Instant) -> Self {
+        Self {
+            status,
+            error: body["errorName"].as_str().unwrap_or_default().to_owned(),
+            took: start.elapsed(),
+            body,
+        }
+    }
+
     pub(crate) fn is(&self, status: u16, error: &str) -> bool {
         self.status == status && self.error == error
     }
@@ -253,6 +262,21 @@ impl Store {
         answered
     }
 
+    /// GetKeyMetadata.
+    pub(crate) fn key_metadata(&self) -> Answered {
+        let mut body = self.request("DescribeKey");
+        body.as_object_mut()
+            .expect("an object")
+            .remove("encryptionAlgorithm");
+        self.operation("metadata", &body)
+    }
+
+    /// GetHealthStatus, whatever it answers.
+    pub(crate) fn get_health_status(&self) -> Answered {
+        let start = Instant::now();
+        Answered::of(self.call("health", &health_check()), start)
+    }
+
     /// A message there and back, or the error.
     pub(crate) fn round_trip(&self) -> Result<(), Answered> {
         let sealed = self.encrypt();
@@ -274,11 +298,7 @@ impl Store {
 
     /// `ekmFleetDetails`.
     pub(crate) fn instances(&self) -> Vec<Value> {
-        let body = json!({"requestMetadata": {
-            "kmsRequestId": "4112f4d6-db54-4af4-ae30-c55a22a8dfae",
-            "kmsOperation": "KmsHealthCheck",
-        }});
-        let (status, answer) = self.call("health", &body);
+        let (status, answer) = self.call("health", &health_check());
         assert_eq!(status, 200, "{answer}");
         let details = answer["ekmFleetDetails"].as_array().cloned();
         details.unwrap_or_default()
@@ -298,14 +318,8 @@ impl Store {
 
     fn operation(&self, operation: &str, body: &Value) -> Answered {
         let start = Instant::now();
-        let (status, body) = self.call(&format!("keys/{}/{operation}", self.key), body);
-        let error = body["errorName"].as_str().unwrap_or_default().to_owned();
-        Answered {
-            status,
-            error,
-            took: start.elapsed(),
-            body,
-        }
+        let path = format!("keys/{}/{operation}", self.key);
+        Answered::of(self.call(&path, body), start)
     }
 
     fn call(&self, operation: &str, body: &Value) -> (u16, Value) {
@@ -316,6 +330,13 @@ impl Store {
         let answer = answer.expect("an answer of the proxy");
         (answer.status, answer.json())
     }
+}
+
+fn health_check() -> Value {
+    json!({"requestMetadata": {
+        "kmsRequestId": "4112f4d6-db54-4af4-ae30-c55a22a8dfae",
+        "kmsOperation": "KmsHealthCheck",
+    }})
 }
 
 /// The name of the configuration.

@@ -258,6 +258,7 @@ fn snapshot(setup: &Setup, monitored: &Arc<Monitored>) -> Snapshot {
                 None,
             )
             .expect("credentials"),
+            blocks: Arc::default(),
         }
     });
     Snapshot {

@@ -26,6 +26,14 @@ impl Operation {
         }
     }
 
+    /// The key that it is of.
+    pub fn external_key_id(&self) -> Option<&ExternalKeyId> {
+        match self {
+            Self::GetHealthStatus => None,
+            Self::GetKeyMetadata(key) | Self::Encrypt(key) | Self::Decrypt(key) => Some(key),
+        }
+    }
+
     /// The path of the operation below a prefix: what a KMS appends to the `XksProxyUriPath`.
     pub fn path_below(&self, uri_path: &str) -> String {
         match self {

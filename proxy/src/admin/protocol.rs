@@ -1,20 +1,23 @@
 //! The commands and replies of administrators: one JSON line each way.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::OffsetDateTime;
 use xks_api::ids::{AccessKeyId, ExternalKeyId, SecretAccessKey, UriPathPrefix};
 use xks_api::message::KeyStatus;
 use zeroize::Zeroizing;
 
 use crate::audit::NotRecorded;
+use crate::control::{BlockInfo, BlockOutcome, BlockTarget, ControlError};
 use crate::key_manager::KeyManagerError;
 use crate::key_manager::embedded::{
     AdminError, Administration, BackupSeal, CredentialInfo, Force, KeyInfo, KeyMaterial,
-    NewCredential, RootKeySource, Usages, VersionState,
+    NewCredential, RootKeySource, Usages, VersionState, timestamp,
 };
 
 /// What an administrator asks for.
@@ -87,6 +90,24 @@ pub enum Command {
     RotateRootKey { to: Option<RootKeySource> },
     /// `key export-backup`; the seal is the backup's identifier and key in base64.
     ExportBackup { seal: SecretText },
+    /// `block`
+    Block {
+        #[serde(with = "as_text")]
+        target: BlockTarget,
+        reason: String,
+        /// Seconds since 1970.
+        until: Option<i64>,
+        /// How long to wait for the fleet.
+        patience_ms: u64,
+    },
+    /// `unblock`
+    Unblock {
+        #[serde(with = "as_text")]
+        target: BlockTarget,
+        patience_ms: u64,
+    },
+    /// `blocks`
+    ListBlocks {},
     /// `reload`
     Reload {},
     /// A part of `check`
@@ -111,6 +132,10 @@ pub enum Reply {
     RootKey(String),
     /// What follows the header of a backup, in base64.
     Backup(String),
+    /// What came of a block, or of lifting one.
+    Blocked(BlockOutcome),
+    /// All blocks.
+    Blocks(Vec<BlockInfo>),
     /// What there is to say of a reload that was done, line by line.
     Reloaded(Vec<String>),
     /// How each key manager does.
@@ -208,9 +233,24 @@ impl Command {
         Self::ExportBackup { seal }
     }
 
-    /// What is asked for and of what, for the log.
-    pub(crate) fn describe(&self) -> (&'static str, &str) {
+    /// What else there is to say of it in the audit log.
+    pub(super) fn details(&self) -> Vec<(&'static str, String)> {
         match self {
+            Self::Block { reason, until, .. } => {
+                let until = until.and_then(|u| OffsetDateTime::from_unix_timestamp(u).ok());
+                let until = until.map(|until| ("until", timestamp(until)));
+                [("reason", reason.clone())]
+                    .into_iter()
+                    .chain(until)
+                    .collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// What is asked for and of what, for the log.
+    pub(crate) fn describe(&self) -> (&'static str, Cow<'_, str>) {
+        let (name, of) = match self {
             Self::CreateKey { id, .. } => ("create-key", id.as_str()),
             Self::ImportKey { id, .. } => ("import-key", id.as_str()),
             Self::ListKeys {} => ("list-keys", ""),
@@ -234,9 +274,13 @@ impl Command {
             }
             Self::RotateRootKey { .. } => ("rotate-root-key", ""),
             Self::ExportBackup { .. } => ("export-backup", ""),
+            Self::Block { target, .. } => return ("block", target.to_string().into()),
+            Self::Unblock { target, .. } => return ("unblock", target.to_string().into()),
+            Self::ListBlocks {} => ("list-blocks", ""),
             Self::Reload {} => ("reload", ""),
             Self::Probe {} => ("probe", ""),
-        }
+        };
+        (name, of.into())
     }
 
     /// Carries the command out. Waits for the disk.
@@ -292,6 +336,9 @@ impl Command {
                 let backup = administration.export_backup(&seal)?;
                 Ok(Reply::Backup(STANDARD.encode(backup)))
             }
+            Self::Block { .. } | Self::Unblock { .. } | Self::ListBlocks {} => {
+                Err(Refusal::new(&"this is done for a proxy as a whole"))
+            }
             Self::Reload {} | Self::Probe {} => Err(Refusal::new(
                 &"only a running server does this, and none serves this data folder",
             )),
@@ -300,10 +347,16 @@ impl Command {
 }
 
 impl Refusal {
-    pub(super) fn new(message: &dyn fmt::Display) -> Self {
+    pub(crate) fn new(message: &dyn fmt::Display) -> Self {
         Self {
             message: message.to_string(),
         }
+    }
+}
+
+impl From<ControlError> for Refusal {
+    fn from(error: ControlError) -> Self {
+        Self::new(&error)
     }
 }
 

@@ -12,14 +12,19 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use xks_api::ids::AccessKeyId;
 use zeroize::Zeroizing;
 
+use super::asked::Asked;
+use super::govern::govern;
 use super::protocol::{Answer, Command, Probed, Refusal, Reply};
+use super::who::Who;
 use super::{MAX_COMMAND_LEN, SOCKET_NAME};
-use crate::audit::{AdminEvent, AuditLog};
+use crate::audit::AuditLog;
+use crate::control::Scopes;
 use crate::key_manager::embedded::{Administration, CredentialInfo, timestamp};
 use crate::reload::Reloaded;
 
@@ -36,6 +41,9 @@ pub trait Server: Send + Sync {
 
     /// Has every key manager encrypt and decrypt.
     fn probe(&self) -> Vec<Probed>;
+
+    /// What governs which part of the proxy.
+    fn scopes(&self) -> Scopes;
 
     /// When each credential last signed a request.
     fn last_uses(&self) -> Vec<(AccessKeyId, OffsetDateTime)>;
@@ -72,10 +80,11 @@ impl AdminSocket {
     /// Carries out commands until `shutdown` is ready, then those that have begun.
     pub async fn serve(
         self,
-        administration: Arc<Administration>,
+        administration: impl Into<Option<Arc<Administration>>>,
         server: Arc<dyn Server>,
         shutdown: impl Future<Output = ()>,
     ) {
+        let administration = administration.into();
         let mut shutdown = pin!(shutdown);
         let mut connections = JoinSet::new();
         loop {
@@ -85,7 +94,7 @@ impl AdminSocket {
                 accepted = self.listener.accept(), if connections.len() < MAX_CONNECTIONS => {
                     match accepted {
                         Ok((stream, _)) => {
-                            let administration = Arc::clone(&administration);
+                            let administration = administration.clone();
                             let server = Arc::clone(&server);
                             connections.spawn(connection(stream, administration, server));
                         }
@@ -113,15 +122,14 @@ impl Drop for AdminSocket {
 
 async fn connection(
     mut stream: UnixStream,
-    administration: Arc<Administration>,
+    administration: Option<Arc<Administration>>,
     server: Arc<dyn Server>,
 ) {
     let answer = match receive(&mut stream).await {
-        Ok(Received::Command { command, peer }) => {
+        Ok(Received::Command(who, command)) => {
             // The disk is waited for on a thread that may block.
             let task = tokio::task::spawn_blocking(move || {
-                let admin = format!("uid {peer}");
-                audited(command, &admin, &administration, &*server)
+                carry_out(command, &who, administration.as_deref(), &*server)
             });
             match task.await {
                 Ok(Ok(reply)) => Answer::Ok(reply),
@@ -139,27 +147,34 @@ async fn connection(
     let _ = timeout(IO_DEADLINE, stream.write_all(&line)).await;
 }
 
-fn audited(
-    command: Command,
-    admin: &str,
-    administration: &Administration,
-    server: &dyn Server,
-) -> Result<Reply, Refusal> {
-    let (name, of) = command.describe();
-    let of = of.to_owned();
-    let event = AdminEvent::requested(admin, name, &of);
-    let work = || carry_out(command, administration, server);
-    AuditLog::administer(server.audit(), event, work)
-}
-
 fn carry_out(
     command: Command,
-    administration: &Administration,
+    who: &Who,
+    administration: Option<&Administration>,
     server: &dyn Server,
 ) -> Result<Reply, Refusal> {
-    let (name, of) = command.describe();
-    let of = of.to_owned();
-    let result = match command {
+    let asked = Asked::of(&command);
+    let executor = Handle::current();
+    let work = || match govern(command, who, || server.scopes(), &executor)? {
+        Ok(reply) => Ok(reply),
+        Err(command) => carry_out_here(command, administration, server),
+    };
+    let result = asked.audited(server.audit(), &who.to_string(), work);
+    let Asked { name, of, .. } = asked;
+    match &result {
+        Ok(_) => tracing::info!(command = name, of, %who, "administered"),
+        Err(refusal) => tracing::warn!(command = name, of, %who, %refusal, "not administered"),
+    }
+    result
+}
+
+/// What is not for the proxy as a whole, or not to be kept anywhere.
+fn carry_out_here(
+    command: Command,
+    administration: Option<&Administration>,
+    server: &dyn Server,
+) -> Result<Reply, Refusal> {
+    match command {
         Command::Probe {} => Ok(Reply::Probed(server.probe())),
         Command::Reload {} => match server.reload() {
             Ok(reloaded) => {
@@ -172,7 +187,7 @@ fn carry_out(
         },
         Command::ListCredentials {} => {
             command
-                .execute(administration)
+                .execute(keyring(administration)?)
                 .map(|mut reply| match &mut reply {
                     Reply::Credentials(credentials) => {
                         add_last_uses(credentials, &server.last_uses());
@@ -181,13 +196,14 @@ fn carry_out(
                     _ => reply,
                 })
         }
-        command => command.execute(administration),
-    };
-    match &result {
-        Ok(_) => tracing::info!(command = name, of, "administered"),
-        Err(refusal) => tracing::warn!(command = name, of, %refusal, "not administered"),
+        command => command.execute(keyring(administration)?),
     }
-    result
+}
+
+fn keyring(administration: Option<&Administration>) -> Result<&Administration, Refusal> {
+    administration.ok_or_else(|| {
+        Refusal::new(&"the socket in state_dir is for what concerns the proxy as a whole: name a key manager")
+    })
 }
 
 fn add_last_uses(credentials: &mut [CredentialInfo], uses: &[(AccessKeyId, OffsetDateTime)]) {
@@ -205,7 +221,7 @@ fn may_administer(peer: u32, own: u32) -> bool {
 }
 
 enum Received {
-    Command { command: Command, peer: u32 },
+    Command(Who, Command),
     Refused(Refusal),
     Nothing,
 }
@@ -237,7 +253,7 @@ async fn receive(stream: &mut UnixStream) -> io::Result<Received> {
         }
     };
     Ok(match serde_json::from_slice(line) {
-        Ok(command) => Received::Command { command, peer },
+        Ok(command) => Received::Command(Who::User(peer), command),
         Err(error) => Received::Refused(Refusal::new(&format_args!(
             "the server does not understand the command ({error}): is it of another version?"
         ))),

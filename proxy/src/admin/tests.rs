@@ -17,6 +17,7 @@ use xks_api::message::KeyStatus;
 
 use super::{AdminSocket, Client, ClientError, Command, Probed, Reply, SOCKET_NAME};
 use crate::audit::AuditLog;
+use crate::control::Scopes;
 use crate::key_manager::KeyManagerError;
 use crate::key_manager::embedded::{Embedded, Force, RootKeySource, Usages, VersionState};
 use crate::reload::Reloaded;
@@ -38,6 +39,10 @@ impl super::Server for Unwilling {
 
     fn reload(&self) -> Result<Reloaded, String> {
         Err("try again".into())
+    }
+
+    fn scopes(&self) -> Scopes {
+        Scopes::default()
     }
 
     fn last_uses(&self) -> Vec<(AccessKeyId, OffsetDateTime)> {

@@ -1,4 +1,5 @@
-//! The admin sockets of a server: one in the data folder of each embedded key manager, as long as it is open.
+//! The admin sockets of a server: one in the data folder of each embedded key manager, as long as it is open, and one in
+//! `state_dir` where another kind of key manager is governed from there.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -76,15 +77,21 @@ impl Open {
     }
 
     fn take_up(&mut self, key_managers: &KeyManagers) {
-        let open: BTreeMap<_, _> = key_managers.embedded().collect();
+        let mut open: BTreeMap<_, _> = key_managers
+            .embedded()
+            .map(|(data_dir, embedded)| (data_dir.as_path(), Some(embedded.administration())))
+            .collect();
+        if let Some(folder) = key_managers.state_folder() {
+            open.entry(folder).or_insert(None);
+        }
         self.sockets.retain(|data_dir, socket| {
-            let keep = open.contains_key(data_dir);
+            let keep = open.contains_key(data_dir.as_path());
             if !keep {
                 socket.abort();
             }
             keep
         });
-        for (data_dir, embedded) in open {
+        for (data_dir, administration) in open {
             if self.sockets.contains_key(data_dir) {
                 continue;
             }
@@ -100,9 +107,9 @@ impl Open {
             let stop = async move {
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            let serving = socket.serve(embedded.administration(), Arc::clone(&self.server), stop);
+            let serving = socket.serve(administration, Arc::clone(&self.server), stop);
             let handle = self.tasks.spawn(serving);
-            self.sockets.insert(data_dir.clone(), handle);
+            self.sockets.insert(data_dir.to_owned(), handle);
         }
     }
 }

@@ -8,11 +8,11 @@ use clap::Args;
 use xks_api::ids::UriPathPrefix;
 
 use super::{Failure, File};
-use crate::admin::{Client, Command, Reply};
-use crate::audit::{AdminEvent, AuditLog, Settings};
+use crate::admin::{Asked, Client, Command, Refusal, Reply, Who};
+use crate::audit::{AuditLog, Settings};
 use crate::config::{Config, KeyConfig};
 use crate::key_manager::embedded::{
-    Administration, Embedded, ListedKeys, RootKeySource, StoreError, StorePlace, WrappedRootKey,
+    Embedded, ListedKeys, RootKeySource, StoreError, StorePlace, WrappedRootKey,
 };
 use crate::process_memory;
 
@@ -31,19 +31,19 @@ pub(super) struct LocationArguments {
 /// One of the two is needed; the environment may give the first.
 #[derive(Args, Debug)]
 #[group(required = true, multiple = true)]
-struct PlaceArguments {
+pub(super) struct PlaceArguments {
     /// The configuration, which names the data folder and the root key
     #[arg(long, value_name = "FILE", env = "XKS_PROXY_CONFIG")]
-    config: Option<File>,
+    pub(super) config: Option<File>,
     /// The data folder, instead of a configuration
     #[arg(long, value_name = "DIR")]
-    data_dir: Option<File>,
+    pub(super) data_dir: Option<File>,
 }
 
 /// Where the root key is, without a configuration that says it.
 #[derive(Args, Debug)]
 #[group(multiple = false)]
-struct RootKeyArguments {
+pub(super) struct RootKeyArguments {
     /// The root key: a file of 32 bytes with mode 0600 [default: DIR/root.key]
     #[arg(long, value_name = "FILE", requires = "data_dir")]
     root_key_file: Option<File>,
@@ -84,7 +84,7 @@ impl LocationArguments {
 }
 
 impl RootKeyArguments {
-    fn source(self, data_dir: &Path) -> Result<RootKeySource, Failure> {
+    pub(super) fn source(self, data_dir: &Path) -> Result<RootKeySource, Failure> {
         let Self {
             root_key_file,
             root_key_credential,
@@ -113,7 +113,9 @@ impl Location {
                 Ok(embedded) => {
                     let administration = embedded.administration();
                     administration.set_listed_keys(self.listed_keys.clone());
-                    let result = self.audited(command, &administration);
+                    let result = audited(self.audit.as_ref(), command, |command| {
+                        command.execute(&administration)
+                    });
                     administration.close();
                     return result;
                 }
@@ -127,18 +129,30 @@ impl Location {
     }
 }
 
-impl Location {
-    /// Carries a command out in this process, and records it where the configuration says so.
-    fn audited(&self, command: Command, administration: &Administration) -> Result<Reply, Failure> {
-        let opened = self.audit.clone().map(AuditLog::open).transpose();
-        let opened = opened.map_err(|e| Failure::of("the audit log", &e))?;
-        let audit = opened.as_ref().map(|(audit, _)| audit);
-        let (name, of) = command.describe();
-        let of = of.to_owned();
-        let admin = format!("uid {}", rustix::process::getuid().as_raw());
-        let event = AdminEvent::requested(&admin, name, &of);
-        let done = AuditLog::administer(audit, event, || command.execute(administration));
-        done.map_err(|refusal| Failure::Failed(refusal.to_string()))
+/// Carries a command out in this process, and records it where the configuration says so.
+pub(super) fn audited(
+    settings: Option<&Settings>,
+    command: Command,
+    work: impl FnOnce(Command) -> Result<Reply, Refusal>,
+) -> Result<Reply, Failure> {
+    let opened = settings.cloned().map(AuditLog::open).transpose();
+    let opened = opened.map_err(|e| Failure::of("the audit log", &e))?;
+    let audit = opened.as_ref().map(|(audit, _)| audit);
+    let asked = Asked::of(&command);
+    let admin = Who::this_process().to_string();
+    let done = asked.audited(audit, &admin, || work(command));
+    done.map_err(|refusal| Failure::Failed(refusal.to_string()))
+}
+
+/// Opens a store that no server has open; waits for other commands.
+pub(super) fn open(place: &StorePlace) -> Result<Embedded, Failure> {
+    let mut attempts = 0..MAX_ATTEMPTS;
+    loop {
+        match Embedded::open_at(place.clone()) {
+            Ok(embedded) => return Ok(embedded),
+            Err(StoreError::Held { .. }) if attempts.next().is_some() => std::thread::sleep(PAUSE),
+            Err(error) => return Err(Failure::Failed(error.to_string())),
+        }
     }
 }
 
@@ -148,6 +162,7 @@ pub(super) fn in_config(file: &Path, name: Option<&str>) -> Result<Location, Fai
         audit,
         key_managers,
         key_stores,
+        ..
     } = Config::load_keys(file)?;
     let embedded: BTreeMap<_, _> = key_managers
         .iter()
@@ -209,7 +224,7 @@ pub(super) fn in_config(file: &Path, name: Option<&str>) -> Result<Location, Fai
     })
 }
 
-fn absolute_source(source: &RootKeySource) -> Result<RootKeySource, Failure> {
+pub(super) fn absolute_source(source: &RootKeySource) -> Result<RootKeySource, Failure> {
     Ok(match source {
         RootKeySource::File(path) => RootKeySource::File(full(path)?),
         RootKeySource::Credential(path) => RootKeySource::Credential(full(path)?),

@@ -2,6 +2,7 @@
 
 mod admin_sockets;
 mod backup;
+mod block;
 mod check;
 mod credential;
 mod dev;
@@ -15,6 +16,7 @@ mod root_key;
 mod serve;
 mod store;
 mod telemetry;
+mod whole_proxy;
 
 use std::fmt;
 use std::io::Write as _;
@@ -60,6 +62,12 @@ enum Command {
     Credential(credential::Arguments),
     /// Create and look after KMS's side: link a key store, make KMS keys, compare, rotate the credential
     Kms(kms::Arguments),
+    /// Refuse every call for a key, an external key store or all of them, from the next request on
+    Block(block::BlockArguments),
+    /// Lift a block
+    Unblock(block::UnblockArguments),
+    /// List what is blocked
+    Blocks(block::ListArguments),
     /// Change the root key that everything in the store is wrapped under
     RootKey(root_key::Arguments),
     /// Move keys and credentials between a folder and a database
@@ -147,6 +155,9 @@ pub fn main() -> ExitCode {
         Command::Key(arguments) => key::run(arguments),
         Command::Credential(arguments) => credential::run(arguments),
         Command::Kms(arguments) => kms::run(arguments),
+        Command::Block(arguments) => block::block(arguments),
+        Command::Unblock(arguments) => block::unblock(arguments),
+        Command::Blocks(arguments) => block::list(arguments),
         Command::RootKey(arguments) => root_key::run(arguments),
         Command::Store(arguments) => store::run(arguments),
         Command::Completions { shell } => completions(shell),

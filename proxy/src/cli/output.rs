@@ -42,6 +42,18 @@ impl OutputArguments {
             let (number, created) = (version.version, &version.created);
             text.push_str(&format!("    {number:<5} {state:<8} {created}\n"));
         }
+        for block in &key.blocks {
+            let until = block.until.as_ref();
+            let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+            let what = match &block.target {
+                target if *target == key.id => String::new(),
+                target => format!(" ({target})"),
+            };
+            text.push_str(&format!(
+                "  BLOCKED{what} since {}{until} by {}: {}\n",
+                block.since, block.by, block.reason
+            ));
+        }
         print(text.as_bytes())
     }
 
@@ -53,7 +65,11 @@ impl OutputArguments {
             let version = key.current_version.to_string();
             [
                 key.id.clone(),
-                word(&key.status),
+                // Whether a blocked prefix has the key is told by the configuration.
+                match key.blocks.iter().all(|block| block.target.starts_with('/')) {
+                    true => word(&key.status),
+                    false => "BLOCKED".to_owned(),
+                },
                 usage(key),
                 version,
                 key.created.clone(),

@@ -5,8 +5,8 @@ use std::io::Write as _;
 use clap::Args;
 
 use super::Failure;
-use super::location::LocationArguments;
-use crate::admin::{Client, Command, Reply};
+use super::whole_proxy::ProxyArguments;
+use crate::admin::{Command, Reply};
 
 /// Have the running server read its configuration again, as SIGHUP does, and wait for what comes of it.
 ///
@@ -16,18 +16,13 @@ use crate::admin::{Client, Command, Reply};
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    location: LocationArguments,
+    proxy: ProxyArguments,
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
-    let location = arguments.location.locate()?;
-    let client =
-        Client::connect(&location.place.data_dir).map_err(|e| Failure::of("admin.sock", &e))?;
-    let Some(client) = client else {
-        return Err(Failure::Failed(format!(
-            "no server is running with the data folder {}: start one with `xks-proxy serve`",
-            location.place.data_dir.display()
-        )));
+    let proxy = arguments.proxy.locate()?;
+    let Some(client) = proxy.server()? else {
+        return Err(proxy.no_server());
     };
     let reply = client
         .execute(&Command::Reload {})

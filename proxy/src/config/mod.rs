@@ -18,7 +18,7 @@ mod uri_endpoint;
 use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use xks_api::ids::{AccessKeyId, SecretAccessKey, UriPathPrefix};
@@ -57,6 +57,8 @@ pub struct Config {
     pub audit: Option<AuditSettings>,
     /// How often the files that the configuration names are looked at; never, if `None`.
     pub poll_interval: Option<Duration>,
+    /// Where blocks are kept of key managers that keep no keyring of ours.
+    pub state_dir: Option<PathBuf>,
     /// Who holds keys, by name.
     pub key_managers: Vec<(String, KeyManagerConfig)>,
     /// Who answers under which prefix.
@@ -163,6 +165,8 @@ impl Config {
 pub struct KeyConfig {
     /// The audit log, if there is one.
     pub audit: Option<AuditSettings>,
+    /// As in [`Config`].
+    pub state_dir: Option<PathBuf>,
     /// Who holds keys, by name.
     pub key_managers: Vec<(String, KeyManagerConfig)>,
     /// Who answers under which prefix.
@@ -287,6 +291,7 @@ mod tests {
             log,
             audit,
             poll_interval,
+            state_dir: _,
             key_managers,
             key_stores,
             sources: _,

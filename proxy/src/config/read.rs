@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use toml::de::DeValue;
 use xks_api::ids::UriPathPrefix;
 use xks_api::sigv4::{Region, Regions};
 
@@ -56,6 +57,7 @@ pub(super) fn keys(file: &Path, content: &str) -> Result<KeyConfig, ConfigError>
     };
     let fields = Section::root(&document, &root);
     let audit = reader.audit(&fields);
+    let state_dir = reader.state_dir(&fields);
     let key_managers = reader.key_managers(&fields, None);
     let key_stores = reader.key_stores(&fields, &key_managers);
     drop(fields);
@@ -66,6 +68,7 @@ pub(super) fn keys(file: &Path, content: &str) -> Result<KeyConfig, ConfigError>
     }
     Ok(KeyConfig {
         audit,
+        state_dir: state_dir.or_else(|| first_data_dir(&key_managers)),
         key_managers: key_managers.read,
         key_stores,
     })
@@ -84,6 +87,7 @@ impl Reader<'_> {
         let address = "an IP address and a port, such as \"0.0.0.0:443\" or \"[::]:443\"";
         let listen = root.required("listen", socket_addr, address);
         let health_listen = root.optional("health_listen", socket_addr, address);
+        let state_dir = self.state_dir(root);
         let tls = self.tls(root.section("tls"));
         let limits = limits(root.section("limits"));
         let drain = drain(root.section("drain"));
@@ -104,11 +108,18 @@ impl Reader<'_> {
             log,
             audit,
             poll_interval,
+            state_dir: state_dir.or_else(|| first_data_dir(&key_managers)),
             key_managers: key_managers.read,
             key_stores,
             sources: Vec::new(),
             warnings: Vec::new(),
         })
+    }
+
+    fn state_dir(&self, root: &Fields<'_, '_>) -> Option<PathBuf> {
+        let read = |value: &DeValue<'_>| value.as_str().and_then(path);
+        let folder = root.optional("state_dir", read, "the name of a folder");
+        folder.map(|folder| self.folder.join(folder))
     }
 
     fn tls(&self, fields: Fields<'_, '_>) -> Option<TlsMaterial> {
@@ -492,6 +503,12 @@ pub(super) fn word<'w, T: Copy>(
             .find(|(word, _)| *word == text)
             .map(|(_, t)| *t)
     }
+}
+
+/// A folder that is there anyway.
+fn first_data_dir(key_managers: &KeyManagerTables) -> Option<PathBuf> {
+    let mut places = key_managers.read.iter().filter_map(|(_, k)| k.embedded());
+    places.next().map(|place| place.data_dir.clone())
 }
 
 fn path(text: &str) -> Option<PathBuf> {

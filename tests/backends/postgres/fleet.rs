@@ -203,7 +203,7 @@ fn the_tables_are_made_once_by_whoever_comes_first() {
     drop(Embedded::open_at(place).unwrap());
     assert_eq!(
         fleet.sql("SELECT version FROM xks.schema_version").trim(),
-        "3"
+        "4"
     );
 }
 

@@ -6,6 +6,7 @@ use xks_api::ids::{AccessKeyId, ExternalKeyId, UriPathPrefix};
 
 use super::root_key::{RootKeyError, RootKeyId};
 use super::store::StoreError;
+use crate::control::ControlError;
 
 /// Why an administrator's command was not carried out.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +52,9 @@ pub enum AdminError {
     /// Nothing would change.
     #[error("the new root key {0} is the one that the store is wrapped under")]
     SameRootKey(RootKeyId),
+    /// A block is not made or lifted.
+    #[error(transparent)]
+    Control(#[from] ControlError),
     /// The store did not do it.
     #[error(transparent)]
     Store(#[from] StoreError),

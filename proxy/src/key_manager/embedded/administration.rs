@@ -25,6 +25,9 @@ use super::live::Live;
 use super::record::{CredentialRecord, KeyRecord, Usages, VersionState};
 use super::root_key::{self, Derivation, RootKeyId, RootKeySource};
 use super::store::{Change, Contents, KeyringStore, PostgresError, StoreError};
+use crate::control::{
+    Block, BlockTarget, Control, ControlChange, ControlStore, Decide, FleetMember,
+};
 
 /// What administers one embedded key manager.
 pub struct Administration {
@@ -125,7 +128,7 @@ impl Administration {
             if self.live.keyring.key(id).is_some() {
                 return Err(AdminError::KeyExists(id.clone()));
             }
-            put_key(state, id, &record)
+            self.put_key(state, id, &record)
         })
     }
 
@@ -136,7 +139,7 @@ impl Administration {
             .keyring
             .keys()
             .iter()
-            .map(|(id, key)| key.info(id))
+            .map(|(id, key)| self.info(id, key))
             .collect();
         infos.sort_by(|a, b| a.id.cmp(&b.id));
         infos
@@ -148,7 +151,7 @@ impl Administration {
     /// [`AdminError::NoSuchKey`].
     pub fn key(&self, id: &ExternalKeyId) -> Result<KeyInfo, AdminError> {
         let key = self.live.keyring.key(id);
-        key.map(|key| key.info(id))
+        key.map(|key| self.info(id, &key))
             .ok_or_else(|| AdminError::NoSuchKey(id.clone()))
     }
 
@@ -365,6 +368,25 @@ impl Administration {
         })
     }
 
+    /// Changes the records that govern the keyring; the number of the commit.
+    ///
+    /// # Errors
+    /// What `decide` refuses; what the store refuses.
+    fn change_control(&self, decide: &mut Decide<'_>) -> Result<u64, AdminError> {
+        self.operation(|state| {
+            let changes = decide(&self.live.control.records())?;
+            let changes: Vec<_> = changes
+                .iter()
+                .map(|change| match change {
+                    ControlChange::Put(name, record) => Change::PutControl(name, record),
+                    ControlChange::Remove(name) => Change::RemoveControl(name),
+                })
+                .collect();
+            state.store.commit(&changes)?;
+            Ok(state.store.generation())
+        })
+    }
+
     /// Says that this process serves the keys, and does not only administer them.
     pub fn join_fleet(&self) {
         self.state().store.join();
@@ -384,8 +406,35 @@ impl Administration {
             let record = state.store.key(id)?;
             let mut record = record.ok_or_else(|| AdminError::NoSuchKey(id.clone()))?;
             change(&mut record)?;
-            put_key(state, id, &record)
+            self.put_key(state, id, &record)
         })
+    }
+
+    fn put_key(
+        &self,
+        state: &mut State,
+        id: &ExternalKeyId,
+        record: &KeyRecord,
+    ) -> Result<KeyInfo, AdminError> {
+        state.store.commit(&[Change::PutKey(id, record)])?;
+        Ok(self.info(id, &Key::new(record)))
+    }
+
+    fn info(&self, id: &ExternalKeyId, key: &Key) -> KeyInfo {
+        let blocks = self.live.control.blocks();
+        let blocks = match blocks.any() {
+            true => blocks.holding(OffsetDateTime::now_utc()),
+            false => Vec::new(),
+        };
+        let concerns = |block: &Block| match &block.target {
+            BlockTarget::Key(blocked) => blocked == id,
+            BlockTarget::All | BlockTarget::Prefix(_) => true,
+        };
+        let blocks = blocks.iter().filter(|block| concerns(block));
+        KeyInfo {
+            blocks: blocks.map(Block::info).collect(),
+            ..key.info(id)
+        }
     }
 
     /// Does something with the store as it is now; again, if another proxy was faster.
@@ -413,20 +462,25 @@ impl Administration {
     }
 }
 
+impl ControlStore for Administration {
+    fn control(&self) -> Arc<Control> {
+        Arc::clone(&self.live.control)
+    }
+
+    fn change(&self, decide: &mut Decide<'_>) -> Result<u64, AdminError> {
+        self.change_control(decide)
+    }
+
+    fn fleet(&self) -> Result<Vec<FleetMember>, AdminError> {
+        Ok(self.state().store.fleet()?)
+    }
+}
+
 /// To the second, as the store keeps it.
 fn now() -> OffsetDateTime {
     OffsetDateTime::now_utc()
         .replace_nanosecond(0)
         .expect("0 is a nanosecond of every second")
-}
-
-fn put_key(
-    state: &mut State,
-    id: &ExternalKeyId,
-    record: &KeyRecord,
-) -> Result<KeyInfo, AdminError> {
-    state.store.commit(&[Change::PutKey(id, record)])?;
-    Ok(Key::new(record).info(id))
 }
 
 /// How often an operation is tried while others change the store.

@@ -162,7 +162,8 @@ fn split(backup: &[u8]) -> Option<(&[u8], &[u8])> {
     rest.split_at_checked(usize::from(u16::from_be_bytes(*len)))
 }
 
-/// Keys, then credentials: their number, then name and record of each, every part with its length.
+/// Keys, then credentials, then, where there are any, the records that govern them: their number, then name and record
+/// of each, every part with its length.
 fn encode(contents: &Contents) -> Zeroizing<Vec<u8>> {
     let keys = contents.keys.iter();
     let keys: Vec<_> = keys.map(|(id, key)| (id.as_str(), key.encode())).collect();
@@ -170,12 +171,20 @@ fn encode(contents: &Contents) -> Zeroizing<Vec<u8>> {
     let credentials: Vec<_> = credentials
         .map(|(id, credential)| (id.as_str(), credential.encode()))
         .collect();
-    let parts = || keys.iter().chain(&credentials);
-    let len = 8 + parts().map(|(n, r)| 8 + n.len() + r.len()).sum::<usize>();
+    let control = contents.control.iter();
+    let control: Vec<_> = control
+        .map(|(name, record)| (&**name, Zeroizing::new(record.clone())))
+        .collect();
+    let tables = [&keys, &credentials, &control];
+    // What a program of an earlier version reads, if it can be.
+    let (earlier, _) = tables.split_at(2);
+    let tables = if control.is_empty() { earlier } else { &tables };
+    let parts = || tables.iter().copied().flatten();
+    let len = 4 * tables.len() + parts().map(|(n, r)| 8 + n.len() + r.len()).sum::<usize>();
     let mut bytes = Zeroizing::new(Vec::with_capacity(len));
-    for records in [&keys, &credentials] {
+    for records in tables {
         bytes.extend_from_slice(&len_be(records.len()));
-        for (name, record) in records {
+        for (name, record) in *records {
             for part in [name.as_bytes(), record] {
                 bytes.extend_from_slice(&len_be(part.len()));
                 bytes.extend_from_slice(part);
@@ -197,6 +206,12 @@ fn decode(mut bytes: &[u8]) -> Option<Contents> {
         let (name, record) = take_record(&mut bytes)?;
         let record = CredentialRecord::decode(record)?;
         contents.credentials.insert(name.try_into().ok()?, record);
+    }
+    if !bytes.is_empty() {
+        for _ in 0..take_len(&mut bytes)? {
+            let (name, record) = take_record(&mut bytes)?;
+            contents.control.insert(name.to_owned(), record.to_vec());
+        }
     }
     bytes.is_empty().then_some(contents)
 }

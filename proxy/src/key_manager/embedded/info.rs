@@ -8,6 +8,7 @@ use xks_api::message::{KeyStatus, KeyUsage};
 use zeroize::Zeroizing;
 
 use super::record::VersionState;
+use crate::control::BlockInfo;
 
 /// One key and its versions.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -24,6 +25,9 @@ pub struct KeyInfo {
     pub current_version: u32,
     /// From version 1 to the current one.
     pub versions: Vec<VersionInfo>,
+    /// Blocks on the key, on everything, or on an external key store that uses its key manager.
+    #[serde(default)]
+    pub blocks: Vec<BlockInfo>,
 }
 
 /// One version of a key.

@@ -124,6 +124,7 @@ impl Key {
             created: timestamp(self.created),
             current_version: self.current_number.get(),
             versions: earlier.chain([current]).collect(),
+            blocks: Vec::new(),
         }
     }
 

@@ -13,6 +13,7 @@ use rustix::time::{ClockId, clock_gettime};
 use super::credentials::{Credential, CredentialMap, Credentials};
 use super::keyring::{Key, Keyring, Keys};
 use super::store::{Change, Contents};
+use crate::control::{Control, ControlRecords};
 use crate::key_manager::InstanceHealth;
 
 /// Keys and credentials in memory.
@@ -20,6 +21,7 @@ use crate::key_manager::InstanceHealth;
 pub(crate) struct Live {
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) credentials: Arc<Credentials>,
+    pub(crate) control: Arc<Control>,
     pub(crate) freshness: Arc<Freshness>,
     /// The proxies of a shared store; none for a store of one's own.
     pub(crate) proxies: Arc<ArcSwap<Vec<Proxy>>>,
@@ -46,6 +48,7 @@ impl Live {
         Ok(Self {
             keyring: Arc::new(Keyring::new(keys.collect())?),
             credentials: Arc::new(Credentials::new(credentials.collect())),
+            control: Arc::new(Control::new(contents.control)),
             freshness: Arc::new(freshness),
             proxies: Arc::default(),
         })
@@ -55,6 +58,7 @@ impl Live {
     pub(crate) fn apply(&self, changes: &[Change<'_>]) {
         let mut keys: Option<Keys> = None;
         let mut credentials: Option<CredentialMap> = None;
+        let mut control: Option<ControlRecords> = None;
         for change in changes {
             match change {
                 Change::PutKey(id, record) => {
@@ -80,6 +84,16 @@ impl Live {
                         .get_or_insert_with(|| CredentialMap::clone(&self.credentials.snapshot()))
                         .remove(*id);
                 }
+                Change::PutControl(name, record) => {
+                    control
+                        .get_or_insert_with(|| ControlRecords::clone(&self.control.records()))
+                        .insert((*name).to_owned(), record.to_vec());
+                }
+                Change::RemoveControl(name) => {
+                    control
+                        .get_or_insert_with(|| ControlRecords::clone(&self.control.records()))
+                        .remove(*name);
+                }
             }
         }
         if let Some(keys) = keys {
@@ -87,6 +101,9 @@ impl Live {
         }
         if let Some(credentials) = credentials {
             self.credentials.replace(credentials);
+        }
+        if let Some(control) = control {
+            self.control.replace(control);
         }
     }
 }

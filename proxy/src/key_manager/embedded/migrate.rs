@@ -41,6 +41,9 @@ pub enum MigrateError {
     /// A copy is not what it is of.
     #[error("the copy of the credential {0} is another one: do not use the new store")]
     Credential(AccessKeyId),
+    /// Not everything that governs the keyring was copied.
+    #[error("the copies of blocks and admins are others: do not use the new store")]
+    Control,
     /// Somebody went on changing the old store.
     #[error(
         "the store to move from was changed meanwhile, so the new one is not complete: end what changes it, and \
@@ -126,6 +129,9 @@ fn compare(
     if let Some(id) = ids.find(|id| !contents.credentials.contains_key(*id)) {
         return Err(MigrateError::Credential(id.clone()));
     }
+    if copy.control != contents.control {
+        return Err(MigrateError::Control);
+    }
     Ok(migrated)
 }
 
@@ -157,5 +163,7 @@ fn same_records(a: &Contents, b: &Contents) -> bool {
             .map(|(id, credential)| (id.clone(), credential.encode()))
             .collect::<Vec<_>>()
     };
-    a.keys.iter().map(key).eq(b.keys.iter().map(key)) && credentials(a) == credentials(b)
+    a.keys.iter().map(key).eq(b.keys.iter().map(key))
+        && credentials(a) == credentials(b)
+        && a.control == b.control
 }

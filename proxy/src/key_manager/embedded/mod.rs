@@ -46,6 +46,8 @@ pub use store::{Defect, StoreError};
 use self::live::{Freshness, Live, SnapshotTooOld};
 use self::store::postgres::PostgresStore;
 use self::store::{Contents, KeyringStore, LocalStore, Store};
+use crate::control::Blocks;
+
 use super::{
     Answer, Description, ExternalKey, Instance, InstanceHealth, KeyManager, KeyManagerError,
 };
@@ -159,6 +161,11 @@ impl Embedded {
     /// The credentials in the store, for authentication.
     pub fn credentials(&self) -> Arc<Credentials> {
         Arc::clone(&self.live.credentials)
+    }
+
+    /// The blocks on its keys.
+    pub fn blocks(&self) -> Arc<Blocks> {
+        self.live.control.blocks()
     }
 
     /// What changes keys and credentials.

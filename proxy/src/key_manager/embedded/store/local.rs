@@ -51,5 +51,9 @@ impl KeyringStore for LocalStore {
         self.store.root_key_id()
     }
 
+    fn generation(&self) -> u64 {
+        self.store.generation()
+    }
+
     fn close(&mut self) {}
 }

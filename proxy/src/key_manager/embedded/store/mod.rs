@@ -27,6 +27,7 @@ pub(crate) use self::redb::Store;
 pub(crate) use self::seal::{Kind, StoreId, StoreKeys};
 use super::record::KeyRecord;
 use super::root_key::{Derivation, RootKey, RootKeyId, RootKeySource};
+use crate::control::FleetMember;
 
 /// What keeps a keyring. Every change is durable, then visible to requests, before a method returns.
 pub(crate) trait KeyringStore: Send {
@@ -56,6 +57,14 @@ pub(crate) trait KeyringStore: Send {
 
     /// The root key that everything is wrapped under.
     fn root_key_id(&self) -> RootKeyId;
+
+    /// The number of the commit that was made last.
+    fn generation(&self) -> u64;
+
+    /// Which other proxies serve the keyring, and what each of them has taken up.
+    fn fleet(&mut self) -> Result<Vec<FleetMember>, StoreError> {
+        Ok(Vec::new())
+    }
 
     /// From now on this process serves the keyring, and counts among those that do.
     fn join(&mut self) {}

@@ -1,4 +1,4 @@
-//! What any store holds: the records of keys and credentials by name, their changes, and the sum over all of them.
+//! What any store holds: the records of keys, of credentials and of what governs them by name, their changes, and the sum over all of them.
 
 use std::collections::BTreeMap;
 
@@ -7,12 +7,14 @@ use xks_api::ids::{AccessKeyId, ExternalKeyId};
 
 use super::super::record::{CredentialRecord, KeyRecord};
 use super::seal::{Kind, StoreKeys};
+use crate::control::ControlRecords;
 
 /// Everything in a store, unwrapped.
 #[derive(Default)]
 pub(crate) struct Contents {
     pub(crate) keys: BTreeMap<ExternalKeyId, KeyRecord>,
     pub(crate) credentials: BTreeMap<AccessKeyId, CredentialRecord>,
+    pub(crate) control: ControlRecords,
 }
 
 impl Contents {
@@ -25,7 +27,9 @@ impl Contents {
     pub(crate) fn changes(&self) -> Vec<Change<'_>> {
         let keys = self.keys.iter().map(|(id, key)| Change::PutKey(id, key));
         let credentials = self.credentials.iter();
+        let control = self.control.iter();
         keys.chain(credentials.map(|(id, credential)| Change::PutCredential(id, credential)))
+            .chain(control.map(|(name, record)| Change::PutControl(name, record)))
             .collect()
     }
 }
@@ -36,6 +40,8 @@ pub(crate) enum Change<'a> {
     RemoveKey(&'a ExternalKeyId),
     PutCredential(&'a AccessKeyId, &'a CredentialRecord),
     RemoveCredential(&'a AccessKeyId),
+    PutControl(&'a str, &'a [u8]),
+    RemoveControl(&'a str),
 }
 
 pub(super) fn open_key(
@@ -54,6 +60,15 @@ pub(super) fn open_credential(
 ) -> Option<(AccessKeyId, CredentialRecord)> {
     let record = keys.open(Kind::Credential, name, sealed).ok()?;
     Some((name.try_into().ok()?, CredentialRecord::decode(&record)?))
+}
+
+pub(super) fn open_control(
+    keys: &StoreKeys,
+    name: &str,
+    sealed: &[u8],
+) -> Option<(String, Vec<u8>)> {
+    let record = keys.open(Kind::Control, name, sealed).ok()?;
+    Some((name.to_owned(), record.to_vec()))
 }
 
 /// What all records are, in 32 bytes that change with each record alone: a commit costs with a hundred thousand keys what

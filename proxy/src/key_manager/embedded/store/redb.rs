@@ -22,8 +22,8 @@ use super::header::{Header, Manifest};
 use super::records::{Change, Contents, RecordsSum, open_key};
 use super::seal::{Kind, StoreId, StoreKeys};
 use super::tables::{
-    CREDENTIALS, GENERATION_KEY, HEADER, KEYS, Loaded, STORE, State, apply, commit, database, load,
-    put, read,
+    CONTROL, CREDENTIALS, GENERATION_KEY, HEADER, KEYS, Loaded, STORE, State, apply, commit,
+    database, load, put, read,
 };
 
 /// An open store.
@@ -212,6 +212,7 @@ impl Store {
                 (STORE, Kind::GenerationKey, Some(GENERATION_KEY)),
                 (KEYS, Kind::Key, None),
                 (CREDENTIALS, Kind::Credential, None),
+                (CONTROL, Kind::Control, None),
             ] {
                 let mut table = transaction.open_table(table).map_err(database)?;
                 let mut rewrapped = Vec::new();
@@ -260,6 +261,11 @@ impl Store {
         load(&self.database, &self.keys)
             .map(|loaded| loaded.contents)
             .map_err(|defect| self.folder.damaged(defect))
+    }
+
+    /// One more with each commit.
+    pub(crate) fn generation(&self) -> u64 {
+        self.state.manifest.generation
     }
 
     /// The root key that everything is wrapped under.

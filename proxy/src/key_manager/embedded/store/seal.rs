@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     GenerationKey,
     /// All keys and credentials, under a key of the backup's own.
     Backup,
+    /// What governs the keyring: blocks, admins, requests for approval.
+    Control,
 }
 
 impl Kind {
@@ -33,6 +35,7 @@ impl Kind {
             Self::Credential => 2,
             Self::GenerationKey => 3,
             Self::Backup => 4,
+            Self::Control => 5,
         }
     }
 }

@@ -1,13 +1,15 @@
 //! The records in the redb database: read whole and authenticated, changed in durable transactions.
 
 use redb::{
-    Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
+    Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, TableError,
+    WriteTransaction,
 };
 use ring::hmac;
+use zeroize::Zeroizing;
 
 use super::error::{Defect, StoreError};
 use super::header::Manifest;
-use super::records::{Change, Contents, RecordsSum, open_credential, open_key};
+use super::records::{Change, Contents, RecordsSum, open_control, open_credential, open_key};
 use super::seal::{Kind, StoreKeys};
 
 /// Where a database is: what the next commit goes on from.
@@ -52,6 +54,19 @@ pub(super) fn load(database: &Database, keys: &StoreKeys) -> Result<Loaded, Defe
                 return Ok(Some(name.value().to_owned()));
             };
             contents.credentials.insert(id, record);
+        }
+        let control = match transaction.open_table(CONTROL) {
+            // The store is of a version that had none.
+            Err(TableError::TableDoesNotExist(_)) => return Ok(None),
+            table => table?,
+        };
+        for entry in control.iter()? {
+            let (name, sealed) = entry?;
+            sum.toggle(keys, Kind::Control, name.value(), sealed.value());
+            let Some((name, record)) = open_control(keys, name.value(), sealed.value()) else {
+                return Ok(Some(name.value().to_owned()));
+            };
+            contents.control.insert(name, record);
         }
         Ok::<_, redb::Error>(None)
     })();
@@ -115,6 +130,7 @@ pub(super) fn apply(
     }
     let mut key_table = transaction.open_table(KEYS).map_err(database)?;
     let mut credential_table = transaction.open_table(CREDENTIALS).map_err(database)?;
+    let mut control_table = transaction.open_table(CONTROL).map_err(database)?;
     for change in changes {
         let (kind, name, record) = match change {
             Change::PutKey(id, record) => (Kind::Key, id.as_str(), Some(record.encode())),
@@ -123,9 +139,14 @@ pub(super) fn apply(
             }
             Change::RemoveKey(id) => (Kind::Key, id.as_str(), None),
             Change::RemoveCredential(id) => (Kind::Credential, id.as_str(), None),
+            Change::PutControl(name, record) => {
+                (Kind::Control, *name, Some(Zeroizing::new(record.to_vec())))
+            }
+            Change::RemoveControl(name) => (Kind::Control, *name, None),
         };
         let table = match kind {
             Kind::Key => &mut key_table,
+            Kind::Control => &mut control_table,
             _ => &mut credential_table,
         };
         let earlier = match record {
@@ -169,6 +190,7 @@ pub(super) type Table = TableDefinition<'static, &'static str, &'static [u8]>;
 pub(super) const STORE: Table = TableDefinition::new("store");
 pub(super) const KEYS: Table = TableDefinition::new("keys");
 pub(super) const CREDENTIALS: Table = TableDefinition::new("credentials");
+pub(super) const CONTROL: Table = TableDefinition::new("control");
 
 pub(super) const HEADER: &str = "header";
 const MANIFEST: &str = "manifest";

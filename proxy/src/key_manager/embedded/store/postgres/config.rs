@@ -32,6 +32,11 @@ pub struct PostgresConfig {
 }
 
 impl PostgresConfig {
+    /// How long after its last heartbeat a proxy counts as gone.
+    pub(super) fn gone_after(&self) -> Duration {
+        self.heartbeat_interval * self.missed_heartbeats
+    }
+
     /// With the defaults of everything that has one.
     pub fn new(url: DatabaseUrl) -> Self {
         Self {

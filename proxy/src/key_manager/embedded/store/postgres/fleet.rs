@@ -1,18 +1,20 @@
 //! Who serves the keyring: each proxy says from time to time that it is there, and one that does not is gone.
 //!
 //! All times are the database's, so the clocks of the machines do not matter. Whoever may write to the database may lie
-//! here; nothing but the answer of GetHealthStatus depends on it.
+//! here; nothing but the answer of GetHealthStatus, and what `block` says of the others, depends on it.
 
 use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
-use tokio_postgres::Client;
-
+use time::OffsetDateTime;
+use tokio_postgres::{Client, Row};
 use xks_api::message::HealthStatus;
 
 use super::super::super::live::Proxy;
+use super::config::PostgresConfig;
 use super::connection::Database;
 use super::error::PostgresError;
+use crate::control::FleetMember;
 use crate::key_manager::InstanceHealth;
 
 /// This proxy's place in the fleet.
@@ -44,14 +46,53 @@ impl Membership {
         &self,
         database: &Database,
         health: HealthStatus,
+        generation: u64,
     ) -> Result<Vec<Proxy>, PostgresError> {
-        let config = database.config();
-        let gone_after = config.heartbeat_interval * config.missed_heartbeats;
         database
             .with(async |client| {
-                self.beat_with(client, &config.schema.to_string(), gone_after, health)
+                self.beat_with(client, database.config(), health, generation)
                     .await
                     .map_err(|error| database.unreachable(&error))
+            })
+            .await
+    }
+
+    /// All proxies that may still serve, and what each has taken up.
+    pub(super) async fn fleet(
+        &self,
+        database: &Database,
+    ) -> Result<Vec<FleetMember>, PostgresError> {
+        let config = database.config();
+        let gone_after = config.gone_after();
+        let statement = format!(
+            "SELECT id, generation, max_age, \
+             extract(epoch FROM last_seen)::double precision, \
+             extract(epoch FROM clock_timestamp())::double precision \
+             FROM {}.proxies ORDER BY id COLLATE \"C\" LIMIT {MAX_PROXIES}",
+            config.schema
+        );
+        let member = |row: &Row| -> Result<FleetMember, tokio_postgres::Error> {
+            let generation: i64 = row.try_get(1)?;
+            let max_age: Option<f64> = row.try_get(2)?;
+            let max_age = max_age.and_then(|s| Duration::try_from_secs_f64(s).ok());
+            let (last_seen, now) = (moment(row.try_get(3)?), moment(row.try_get(4)?));
+            Ok(FleetMember {
+                id: tame(row.try_get(0)?),
+                generation: u64::try_from(generation).unwrap_or(0),
+                is_there: now - last_seen <= gone_after,
+                last_seen,
+                now,
+                gone_after,
+                // One that does not say is configured as this one, as far as anybody knows.
+                max_age: max_age.unwrap_or(config.snapshot_max_age),
+            })
+        };
+        database
+            .with(async |client| {
+                let rows = client.query(&statement, &[]).await;
+                let rows = rows.map_err(|error| database.unreachable(&error))?;
+                let members: Result<_, _> = rows.iter().map(member).collect();
+                members.map_err(|error| database.unreachable(&error))
             })
             .await
     }
@@ -59,30 +100,37 @@ impl Membership {
     async fn beat_with(
         &self,
         client: &mut Client,
-        schema: &str,
-        gone_after: Duration,
+        config: &PostgresConfig,
         health: HealthStatus,
+        generation: u64,
     ) -> Result<Vec<Proxy>, tokio_postgres::Error> {
-        let table = format!("{schema}.proxies");
+        let table = format!("{}.proxies", config.schema);
         let statement = format!(
-            "INSERT INTO {table} (id, version, last_seen, health) VALUES ($1, $2, clock_timestamp(), $3) \
+            "INSERT INTO {table} (id, version, last_seen, health, generation, max_age) \
+             VALUES ($1, $2, clock_timestamp(), $3, $4, $5) \
              ON CONFLICT (id) DO UPDATE SET version = excluded.version, last_seen = excluded.last_seen, \
-             health = excluded.health"
+             health = excluded.health, generation = excluded.generation, max_age = excluded.max_age"
         );
         let version = env!("CARGO_PKG_VERSION");
         let said = word(health);
+        let generation = i64::try_from(generation).unwrap_or(i64::MAX);
+        let max_age = config.snapshot_max_age.as_secs_f64();
         client
-            .execute(&statement, &[&self.id, &version, &said])
+            .execute(
+                &statement,
+                &[&self.id, &version, &said, &generation, &max_age],
+            )
             .await?;
-        let seconds = gone_after.as_secs_f64();
-        // Long gone; the proxies themselves keep the table short.
+        let seconds = config.gone_after().as_secs_f64();
+        // Long gone, and serving no more; the proxies themselves keep the table short.
         let statement = format!(
-            "DELETE FROM {table} WHERE last_seen < clock_timestamp() - $1 * interval '10 seconds'"
+            "DELETE FROM {table} WHERE last_seen < clock_timestamp() - \
+             greatest($1 * 10, $1 + coalesce(max_age, $2)) * interval '1 second'"
         );
-        client.execute(&statement, &[&seconds]).await?;
+        client.execute(&statement, &[&seconds, &max_age]).await?;
         let statement = format!(
             "SELECT id, version, health, last_seen >= clock_timestamp() - $1 * interval '1 second' AS is_there \
-             FROM {table} ORDER BY is_there DESC, id COLLATE \"C\" LIMIT {MAX_PROXIES}"
+             FROM {table} WHERE last_seen >= clock_timestamp() - $1 * interval '10 seconds' ORDER BY is_there DESC, id COLLATE \"C\" LIMIT {MAX_PROXIES}"
         );
         let rows = client.query(&statement, &[&seconds]).await?;
         rows.iter()
@@ -115,6 +163,12 @@ impl Membership {
             })
             .await
     }
+}
+
+/// Seconds since 1970, as the database counts them.
+fn moment(seconds: f64) -> OffsetDateTime {
+    let since = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+    OffsetDateTime::UNIX_EPOCH + since
 }
 
 /// As it is in the table.

@@ -16,7 +16,9 @@ use super::super::super::root_key::{Derivation, RootKey, RootKeyId, RootKeySourc
 use super::super::error::{Defect, StoreError};
 use super::super::generation::GenerationMark;
 use super::super::header::{Header, Manifest};
-use super::super::records::{Change, Contents, RecordsSum, open_credential, open_key};
+use super::super::records::{
+    Change, Contents, RecordsSum, open_control, open_credential, open_key,
+};
 use super::super::seal::{Kind, StoreId, StoreKeys};
 use super::error::PostgresError;
 use super::rows::{GENERATION_KEY, HEADER, MANIFEST, Raw, Rows, TableChange, Write};
@@ -31,6 +33,7 @@ pub(super) struct Known {
     manifest_bytes: Vec<u8>,
     keys: Rows,
     credentials: Rows,
+    control: Rows,
 }
 
 /// What one state has that another has not.
@@ -39,6 +42,7 @@ pub(super) struct Difference {
     put: Contents,
     removed_keys: Vec<ExternalKeyId>,
     removed_credentials: Vec<AccessKeyId>,
+    removed_control: Vec<String>,
 }
 
 impl Known {
@@ -84,6 +88,7 @@ impl Known {
             store_keys,
             keys: Rows::default(),
             credentials: Rows::default(),
+            control: Rows::default(),
         }
     }
 
@@ -103,6 +108,7 @@ impl Known {
             mut store,
             keys,
             credentials,
+            control,
         } = raw;
         let Some(header) = store.remove(HEADER) else {
             return Err(match (store.is_empty(), before) {
@@ -131,7 +137,7 @@ impl Known {
                 store_keys.open(kind, GENERATION_KEY, &sealed).ok()
             })
             .ok_or_else(|| damaged(Defect::Record(GENERATION_KEY.into())))?;
-        if digest(&store_keys, &keys, &credentials) != manifest.digest {
+        if digest(&store_keys, &keys, &credentials, &control) != manifest.digest {
             return Err(damaged(Defect::Records).into());
         }
         let known = Self {
@@ -143,6 +149,7 @@ impl Known {
             manifest_bytes,
             keys,
             credentials,
+            control,
         };
         let difference = known.since(before).map_err(damaged)?;
         Ok((known, difference))
@@ -156,9 +163,9 @@ impl Known {
     /// The records that `before` does not have, unwrapped, and those that it has in addition.
     fn since(&self, before: Option<&Self>) -> Result<Difference, Defect> {
         let empty = Rows::default();
-        let (old_keys, old_credentials) = match before {
-            Some(before) => (&before.keys, &before.credentials),
-            None => (&empty, &empty),
+        let (old_keys, old_credentials, old_control) = match before {
+            Some(before) => (&before.keys, &before.credentials, &before.control),
+            None => (&empty, &empty, &empty),
         };
         let store_keys = &self.store_keys;
         let defect = |name: &str| Defect::Record(name.into());
@@ -172,6 +179,12 @@ impl Known {
             let (id, record) = credential.ok_or_else(|| defect(name))?;
             difference.put.credentials.insert(id, record);
         }
+        for (name, sealed) in changed(old_control, &self.control) {
+            let control = open_control(store_keys, name, sealed).ok_or_else(|| defect(name))?;
+            difference.put.control.insert(control.0, control.1);
+        }
+        let removed_control = removed(old_control, &self.control).map(str::to_owned);
+        difference.removed_control.extend(removed_control);
         for name in removed(old_keys, &self.keys) {
             let id = ExternalKeyId::try_from(name).map_err(|_| defect(name))?;
             difference.removed_keys.push(id);
@@ -199,6 +212,11 @@ impl Known {
                     write.credentials.put.insert(id.to_string(), sealed);
                 }
                 Change::RemoveCredential(id) => write.credentials.remove.push(id.to_string()),
+                Change::PutControl(name, record) => {
+                    let sealed = seal(Kind::Control, name, record)?;
+                    write.control.put.insert((*name).to_owned(), sealed);
+                }
+                Change::RemoveControl(name) => write.control.remove.push((*name).to_owned()),
             }
         }
         let known = Self {
@@ -210,6 +228,7 @@ impl Known {
             manifest_bytes: Vec::new(),
             keys: with(&self.keys, &write.keys),
             credentials: with(&self.credentials, &write.credentials),
+            control: with(&self.control, &write.control),
         };
         Ok((known.numbered(self.manifest.generation, &mut write), write))
     }
@@ -234,7 +253,12 @@ impl Known {
     fn numbered(mut self, last: u64, write: &mut Write) -> Self {
         self.manifest = Manifest {
             generation: last + 1,
-            digest: digest(&self.store_keys, &self.keys, &self.credentials),
+            digest: digest(
+                &self.store_keys,
+                &self.keys,
+                &self.credentials,
+                &self.control,
+            ),
         };
         self.manifest_bytes = self.manifest.encode(&self.store_keys);
         let bytes = self.manifest_bytes.clone();
@@ -323,6 +347,11 @@ impl Difference {
                 Change::RemoveCredential(id) => {
                     difference.removed_credentials.push((*id).clone());
                 }
+                Change::PutControl(name, record) => {
+                    let record = record.to_vec();
+                    difference.put.control.insert((*name).to_owned(), record);
+                }
+                Change::RemoveControl(name) => difference.removed_control.push((*name).to_owned()),
             }
         }
         difference
@@ -336,6 +365,8 @@ impl Difference {
                 .iter()
                 .map(Change::RemoveCredential),
         );
+        let removed_control = self.removed_control.iter();
+        changes.extend(removed_control.map(|name| Change::RemoveControl(name)));
         changes
     }
 
@@ -397,9 +428,13 @@ fn unlock(
     Ok((Arc::new(store_keys), header.root_key_id))
 }
 
-fn digest(store_keys: &StoreKeys, keys: &Rows, credentials: &Rows) -> [u8; 32] {
+fn digest(store_keys: &StoreKeys, keys: &Rows, credentials: &Rows, control: &Rows) -> [u8; 32] {
     let mut sum = RecordsSum::default();
-    for (kind, rows) in [(Kind::Key, keys), (Kind::Credential, credentials)] {
+    for (kind, rows) in [
+        (Kind::Key, keys),
+        (Kind::Credential, credentials),
+        (Kind::Control, control),
+    ] {
         for (name, sealed) in rows {
             sum.toggle(store_keys, kind, name, sealed);
         }

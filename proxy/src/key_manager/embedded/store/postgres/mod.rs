@@ -40,6 +40,7 @@ use super::super::record::KeyRecord;
 use super::super::root_key::{Derivation, RootKey, RootKeyId, RootKeySource};
 use super::folder::Folder;
 use super::{Change, Contents, KeyringStore, StoreError};
+use crate::control::FleetMember;
 
 /// An open shared store.
 pub(crate) struct PostgresStore {
@@ -167,7 +168,9 @@ impl KeyringStore for PostgresStore {
 
     fn commit(&mut self, changes: &[Change<'_>]) -> Result<(), StoreError> {
         let difference = Difference::of(changes);
-        self.ask(|reply| Command::Commit(self.base, difference, reply))
+        self.ask(|reply| Command::Commit(self.base, difference, reply))?;
+        self.base += 1;
+        Ok(())
     }
 
     fn rewrap(
@@ -192,6 +195,14 @@ impl KeyringStore for PostgresStore {
 
     fn root_key_id(&self) -> RootKeyId {
         self.root_key_id
+    }
+
+    fn generation(&self) -> u64 {
+        self.base
+    }
+
+    fn fleet(&mut self) -> Result<Vec<FleetMember>, StoreError> {
+        self.ask(Command::Fleet)
     }
 
     fn join(&mut self) {

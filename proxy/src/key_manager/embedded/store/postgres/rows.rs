@@ -16,6 +16,7 @@ pub(super) struct Raw {
     pub(super) store: Rows,
     pub(super) keys: Rows,
     pub(super) credentials: Rows,
+    pub(super) control: Rows,
 }
 
 /// What one transaction does to a table.
@@ -31,6 +32,7 @@ pub(super) struct Write {
     pub(super) store: TableChange,
     pub(super) keys: TableChange,
     pub(super) credentials: TableChange,
+    pub(super) control: TableChange,
 }
 
 /// How a transaction ended that came to its end.
@@ -102,6 +104,7 @@ impl Database {
             store: rows(&transaction, &self.table("store")).await?,
             keys: rows(&transaction, &self.table("keys")).await?,
             credentials: rows(&transaction, &self.table("credentials")).await?,
+            control: rows(&transaction, &self.table("control")).await?,
         };
         transaction.commit().await?;
         Ok(raw)
@@ -157,6 +160,7 @@ impl Database {
             ("store", &write.store),
             ("keys", &write.keys),
             ("credentials", &write.credentials),
+            ("control", &write.control),
         ] {
             self.change(&transaction, table, change)
                 .await

@@ -73,7 +73,7 @@ const LOCK: &str = "SELECT pg_advisory_xact_lock(2020309875, hashtext($1))";
 /// Each brings the tables from the version of its place in the list to the next.
 ///
 /// A fleet is updated one proxy after another, so each has to leave a program of the version before working.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     // Names and wrapped bytes, as in the redb store; `value` of `store` are header, manifest and generation key.
     r#"CREATE SCHEMA IF NOT EXISTS @schema@;
      CREATE TABLE @schema@.schema_version (version integer NOT NULL);
@@ -89,4 +89,9 @@ const MIGRATIONS: [&str; 3] = [
      );",
     // How each of them is; a program that does not say is well as far as anybody knows.
     "ALTER TABLE @schema@.proxies ADD COLUMN health text NOT NULL DEFAULT 'ACTIVE';",
+    // What governs the keyring; what each proxy has taken up of it, and for how long it serves without word. A program
+    // that does not know of the table serves on as long as it is empty, and takes nothing up once it is not.
+    r#"CREATE TABLE @schema@.control (name text COLLATE "C" PRIMARY KEY, value bytea NOT NULL);
+     ALTER TABLE @schema@.proxies ADD COLUMN generation bigint NOT NULL DEFAULT 0;
+     ALTER TABLE @schema@.proxies ADD COLUMN max_age double precision;"#,
 ];

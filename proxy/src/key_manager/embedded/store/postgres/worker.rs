@@ -25,6 +25,7 @@ use super::known::{Difference, Known};
 use super::listen::listen;
 use super::rows::{Write, WriteError, Written};
 use super::schema;
+use crate::control::FleetMember;
 
 /// What the store's owner asks for.
 pub(super) enum Command {
@@ -36,6 +37,8 @@ pub(super) enum Command {
     Rewrap(u64, RootKey, Derivation, RootKeySource, Reply<()>),
     Key(ExternalKeyId, Reply<Option<KeyRecord>>),
     Contents(Reply<Contents>),
+    /// The proxies that share the store, and what each has taken up.
+    Fleet(Reply<Vec<FleetMember>>),
     /// Counts this process among the proxies.
     Join,
 }
@@ -154,7 +157,12 @@ impl Worker {
             (false, Some(_)) => HealthStatus::Degraded,
             (false, None) => HealthStatus::Active,
         };
-        if let Ok(proxies) = self.membership.beat(&self.database, health).await {
+        let generation = self.known.generation();
+        let proxies = self
+            .membership
+            .beat(&self.database, health, generation)
+            .await;
+        if let Ok(proxies) = proxies {
             self.live.proxies.store(Arc::new(proxies));
         }
     }
@@ -179,6 +187,10 @@ impl Worker {
             }
             Command::Key(id, reply) => {
                 let _ = reply.send(Ok(self.known.key(&id)));
+            }
+            Command::Fleet(reply) => {
+                let fleet = self.membership.fleet(&self.database).await;
+                let _ = reply.send(fleet.map_err(StoreError::from));
             }
             Command::Contents(reply) => {
                 let _ = reply.send(self.known.contents());
@@ -206,6 +218,7 @@ impl Worker {
             self.live.apply(&difference.changes());
             self.known = known;
             self.write_mark();
+            self.tell_fleet().await;
         }
         self.live.freshness.confirm(at);
         Ok(())
@@ -220,7 +233,15 @@ impl Worker {
         self.live.apply(&difference.changes());
         self.known = known;
         self.write_mark();
+        self.tell_fleet().await;
         Ok(())
+    }
+
+    /// Says what this proxy has taken up: somebody may wait for it.
+    async fn tell_fleet(&self) {
+        if self.joined {
+            self.beat().await;
+        }
     }
 
     async fn rewrap(
