@@ -217,8 +217,11 @@ fn wait_for_fleet(
                 return outcome.failed.push((String::from("the fleet"), text));
             }
         };
-        let first = members.first().map(|member| member.now);
-        let committed = *committed.get_or_insert(first.unwrap_or(OffsetDateTime::UNIX_EPOCH));
+        // The first look is after the commit.
+        let Some(now) = members.first().map(|member| member.now) else {
+            return;
+        };
+        let committed = *committed.get_or_insert(now);
         let waits = |member: &&FleetMember| member.generation < generation;
         let alive = members.iter().filter(|member| member.is_there);
         if alive.clone().any(|member| waits(&member)) && Instant::now() < deadline {

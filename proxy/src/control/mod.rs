@@ -16,6 +16,8 @@ mod kill_switch;
 mod scopes;
 mod state_dir;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use block::{Block, BlockInfo, BlockTarget, InvalidBlockTarget};
 pub use blocks::Blocks;

@@ -40,7 +40,7 @@ impl StateDir {
         let lock = lock(folder)?;
         let path = folder.join(FILE);
         let records = match std::fs::read(&path) {
-            Ok(bytes) => decode(&bytes).ok_or_else(|| ControlError::Damaged { path })?,
+            Ok(bytes) => decode(&bytes).ok_or(ControlError::Damaged { path })?,
             Err(e) if e.kind() == io::ErrorKind::NotFound => ControlRecords::default(),
             Err(e) => return Err(failed(&path, e)),
         };
