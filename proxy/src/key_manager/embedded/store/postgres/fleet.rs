@@ -125,7 +125,7 @@ impl Membership {
         // Long gone, and serving no more; the proxies themselves keep the table short.
         let statement = format!(
             "DELETE FROM {table} WHERE last_seen < clock_timestamp() - \
-             greatest($1 * 10, $1 + coalesce(max_age, $2)) * interval '1 second'"
+             greatest($1::double precision * 10, $1 + coalesce(max_age, $2)) * interval '1 second'"
         );
         client.execute(&statement, &[&seconds, &max_age]).await?;
         let statement = format!(
