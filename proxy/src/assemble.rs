@@ -281,6 +281,7 @@ impl KeyManagers {
             key_manager: Arc::clone(&open.monitored),
             keys: store.keys.clone(),
             blocks: self.blocks(open),
+            policy: store.policy.clone(),
             credentials: Credentials::new(
                 store.prefix.clone(),
                 store.regions.clone(),

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use crate::admin::Probed;
+use crate::authorize::lint;
 use crate::config::{Config, ConfigError, KeyStoreConfig};
 use crate::key_manager::KeyManagerError;
 use inventory::{By, Inventory, Keys};
@@ -90,6 +91,7 @@ pub async fn run(config: &Config, host: Option<&str>, now: SystemTime) -> Vec<Fi
     findings.extend(duplicate_ids(config, &inventories));
     for store in &config.key_stores {
         findings.extend(credentials(store, &inventories));
+        findings.extend(policy(store));
         if let Some(inventory) = inventories.get(store.key_manager.as_str()) {
             findings.extend(named_keys(store, inventory).await);
         }
@@ -178,6 +180,24 @@ fn credentials(store: &KeyStoreConfig, inventories: &BTreeMap<&str, Inventory>) 
         n => (Severity::Good, format!("it has {n} credentials")),
     };
     Some(Finding::new(severity, subject(store), text))
+}
+
+/// What its policy is, and what of it is hardly meant so.
+fn policy(store: &KeyStoreConfig) -> Vec<Finding> {
+    let Some(policy) = &store.policy else {
+        return Vec::new();
+    };
+    let finding = |severity, text| Finding::new(severity, subject(store), text);
+    let lints = lint(policy, &store.keys).into_iter().map(|lint| {
+        finding(
+            Severity::Warning,
+            format!("{}: {}", lint.subject, lint.text),
+        )
+    });
+    [finding(Severity::Good, format!("its policy: {policy}"))]
+        .into_iter()
+        .chain(lints)
+        .collect()
 }
 
 async fn named_keys(store: &KeyStoreConfig, inventory: &Inventory) -> Vec<Finding> {

@@ -64,6 +64,11 @@ impl XksError {
         ErrorName::InvalidState,
         "the external key or its external key store is blocked",
     );
+    //= xks §Authorization R36
+    pub(crate) const ACCESS_DENIED: Self = Self::new(
+        ErrorName::AccessDenied,
+        "the policy of the external key store does not allow it",
+    );
     pub(crate) const TOO_LATE: Self = Self::new(
         ErrorName::DependencyTimeout,
         "the external key manager did not answer in time",

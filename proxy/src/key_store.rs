@@ -11,7 +11,9 @@ use xks_api::ids::{ExternalKeyId, UriPathPrefix};
 
 use crate::authenticate::Credentials;
 use crate::control::Blocks;
+use crate::authorize::Policy;
 use crate::error::XksError;
+use crate::glob::Glob;
 use crate::health::Monitored;
 use crate::key_manager::KeyManager;
 
@@ -62,6 +64,8 @@ pub struct ExternalKeyStore {
     pub credentials: Credentials,
     /// What is blocked of its key manager.
     pub blocks: Arc<Blocks>,
+    /// Who may do what with its keys; `None`: whoever KMS's own policies allow.
+    pub policy: Option<Arc<Policy>>,
 }
 
 impl ExternalKeyStore {
@@ -101,7 +105,7 @@ impl ExternalKeyStore {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct KeySelection {
     named: HashSet<ExternalKeyId>,
-    patterns: Vec<Pattern>,
+    patterns: Vec<Glob>,
 }
 
 impl KeySelection {
@@ -109,7 +113,7 @@ impl KeySelection {
     pub fn all() -> Self {
         Self {
             named: HashSet::new(),
-            patterns: vec![Pattern("*".into())],
+            patterns: vec!["*".into()],
         }
     }
 
@@ -126,13 +130,19 @@ impl KeySelection {
         if !(1..=128).contains(&text.len()) || !text.bytes().all(allowed) {
             return Err(InvalidKeyPattern);
         }
-        self.patterns.push(Pattern(text.into()));
+        self.patterns.push(text.into());
         Ok(())
     }
 
     /// The keys that are named, not those that a pattern takes in.
     pub fn named(&self) -> impl Iterator<Item = &ExternalKeyId> {
         self.named.iter()
+    }
+
+    /// Every key id and pattern.
+    pub(crate) fn globs(&self) -> impl Iterator<Item = Glob> {
+        let named = self.named.iter().map(|id| id.as_str().into());
+        named.chain(self.patterns.iter().cloned())
     }
 
     /// Whether the store has the key.
@@ -150,35 +160,6 @@ impl fmt::Display for InvalidKeyPattern {
         f.write_str(
             "a key id of 1 to 128 characters of A-Z a-z 0-9 - . _, or a pattern with * and ?",
         )
-    }
-}
-
-#[derive(Clone, Debug, Eq, PartialEq)]
-struct Pattern(Box<str>);
-
-impl Pattern {
-    /// Greedy with one point to come back to: linear for one `*`, at most quadratic for many.
-    fn matches(&self, text: &str) -> bool {
-        let (mut pattern, mut rest) = (self.0.as_bytes(), text.as_bytes());
-        let mut after_star: Option<(&[u8], &[u8])> = None;
-        loop {
-            match (pattern, rest) {
-                ([b'*', p @ ..], _) => {
-                    pattern = p;
-                    after_star = Some((p, rest));
-                }
-                ([b'?', p @ ..], [_, r @ ..]) => (pattern, rest) = (p, r),
-                ([a, p @ ..], [b, r @ ..]) if a == b => (pattern, rest) = (p, r),
-                ([], []) => return true,
-                _ => match after_star {
-                    Some((p, [_, r @ ..])) => {
-                        (pattern, rest) = (p, r);
-                        after_star = Some((p, r));
-                    }
-                    _ => return false,
-                },
-            }
-        }
     }
 }
 

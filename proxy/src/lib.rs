@@ -14,6 +14,7 @@
 //! | [`runtime`] | what connections share |
 //! | [`pipeline`] | the order of checks, from a request to its answer |
 //! | [`error`] | why a request is not served |
+//! | [`authorize`] | which of KMS's callers may do what with a key |
 //! | [`key_store`] | URI path prefixes with their credentials and keys |
 //! | [`key_manager`] | the seam to what holds the keys |
 //! | [`health`] | probes and what they found |
@@ -30,12 +31,14 @@ pub mod admin;
 pub mod assemble;
 pub mod audit;
 pub mod authenticate;
+pub mod authorize;
 pub mod check;
 pub mod cli;
 pub mod config;
 pub mod control;
 pub mod descriptor_limit;
 pub mod error;
+mod glob;
 pub mod health;
 mod http;
 pub mod key_manager;

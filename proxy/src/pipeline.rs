@@ -206,6 +206,7 @@ async fn serve(
         key_store,
         identity: &snapshot.identity,
         record,
+        now,
         deadline,
     };
     let mut operation = pin!(ops::run(&route.operation, &request, context));

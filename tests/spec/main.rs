@@ -9,6 +9,7 @@ mod requirements;
 
 mod audit;
 mod authentication;
+mod authorization;
 mod coverage;
 mod health;
 mod limits;

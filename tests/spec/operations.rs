@@ -191,12 +191,14 @@ fn r07_prefixes_are_isolated() {
                 keys: &["demo"],
                 regions: Regions::Any,
                 credentials: vec![(ID, SECRET)],
+                policy: None,
             },
             Store {
                 prefix: OTHER_PREFIX,
                 keys: &["a.*"],
                 regions: Regions::Any,
                 credentials: vec![(OTHER_ID, OTHER_SECRET)],
+                policy: None,
             },
         ],
         ..Setup::default()

@@ -18,6 +18,7 @@ use xks_api::ids::UriPathPrefix;
 use xks_api::sigv4::Regions;
 use xks_proxy::audit::{self, AuditGuard, AuditLog};
 use xks_proxy::authenticate::Credentials;
+use xks_proxy::authorize::Policy;
 use xks_proxy::health::{Monitored, ProxyIdentity};
 use xks_proxy::key_store::{ExternalKeyStore, KeySelection, KeyStores};
 use xks_proxy::request_log::{LogFormat, RequestLog, RequestLogGuard};
@@ -45,6 +46,7 @@ pub struct Store {
     pub keys: &'static [&'static str],
     pub regions: Regions,
     pub credentials: Vec<(&'static str, &'static str)>,
+    pub policy: Option<Arc<Policy>>,
 }
 
 pub const ID: &str = "ABCDEFGHIJKLMNOPQRST";
@@ -62,6 +64,7 @@ impl Default for Setup {
             keys: &["*"],
             regions: Regions::Any,
             credentials: vec![(id, secret)],
+            policy: None,
         };
         Self {
             limits: Limits::default(),
@@ -251,6 +254,7 @@ fn snapshot(setup: &Setup, monitored: &Arc<Monitored>) -> Snapshot {
             prefix: prefix.clone(),
             key_manager: Arc::clone(monitored),
             keys,
+            policy: store.policy.clone(),
             credentials: Credentials::new(
                 prefix,
                 store.regions.clone(),

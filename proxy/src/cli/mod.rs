@@ -11,6 +11,7 @@ mod key;
 mod kms;
 mod location;
 mod output;
+mod policy;
 mod reload;
 mod root_key;
 mod serve;
@@ -68,6 +69,8 @@ enum Command {
     Unblock(block::UnblockArguments),
     /// List what is blocked
     Blocks(block::ListArguments),
+    /// Try and check the policies of external key stores: who may do what with their keys
+    Policy(policy::Arguments),
     /// Change the root key that everything in the store is wrapped under
     RootKey(root_key::Arguments),
     /// Move keys and credentials between a folder and a database
@@ -158,6 +161,7 @@ pub fn main() -> ExitCode {
         Command::Block(arguments) => block::block(arguments),
         Command::Unblock(arguments) => block::unblock(arguments),
         Command::Blocks(arguments) => block::list(arguments),
+        Command::Policy(arguments) => policy::run(arguments),
         Command::RootKey(arguments) => root_key::run(arguments),
         Command::Store(arguments) => store::run(arguments),
         Command::Completions { shell } => completions(shell),

@@ -143,6 +143,11 @@ impl<'s, 'd> Section<'s, 'd> {
         });
     }
 
+    /// A problem of another file, which this one names.
+    pub(super) fn add(&self, problem: Problem) {
+        self.document.add(problem);
+    }
+
     fn value(&self, name: &str) -> Option<&'s Spanned<DeValue<'d>>> {
         self.table?.get(name)
     }

@@ -132,6 +132,15 @@ impl Files {
         Ok((id, secret))
     }
 
+    /// A file of text, nothing secret.
+    pub(super) fn text(&self, path: &Path) -> Result<String, Unusable> {
+        let expected = "a file with text in UTF-8";
+        let (content, _) = self.read(path, expected)?;
+        let text = str::from_utf8(&content)
+            .map_err(|_| unusable(path, "holds something else than text", expected))?;
+        Ok(text.to_owned())
+    }
+
     /// A file that holds one secret: its text, without the end of the line.
     #[cfg(feature = "pkcs11")]
     pub(super) fn secret_line(&self, path: &Path) -> Result<String, Unusable> {

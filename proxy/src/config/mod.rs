@@ -9,6 +9,8 @@ mod files;
 mod key_managers;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
+mod policy;
+mod policy_cases;
 mod postgres;
 mod read;
 #[cfg(feature = "transit")]
@@ -19,6 +21,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use xks_api::ids::{AccessKeyId, SecretAccessKey, UriPathPrefix};
@@ -27,9 +30,12 @@ use xks_api::sigv4::Regions;
 pub use document::Problem;
 pub use files::Source;
 pub use key_managers::{KeyManagerConfig, WrappingKeyManager};
+pub use policy::PolicyConfig;
+pub use policy_cases::{PolicyCase, read_policy_cases};
 pub use uri_endpoint::{InvalidUriEndpoint, UriEndpoint};
 
 use crate::audit::Settings as AuditSettings;
+use crate::authorize::Policy;
 use crate::key_store::KeySelection;
 use crate::request_log::LogFormat;
 use crate::runtime::Limits;
@@ -125,6 +131,8 @@ pub struct KeyStoreConfig {
     pub regions: Regions,
     /// The credentials of the files that it names; those of `credential_store` come in addition.
     pub credentials: Vec<(AccessKeyId, SecretAccessKey)>,
+    /// Who may do what with its keys; `None` if that is left to KMS.
+    pub policy: Option<Arc<Policy>>,
     /// How KMS knows it, for the `kms` commands alone.
     pub link: LinkConfig,
 }
@@ -157,6 +165,14 @@ impl Config {
     /// All problems of that part at once.
     pub fn load_keys(file: &Path) -> Result<KeyConfig, ConfigError> {
         read::keys(file, &read_text(file)?)
+    }
+
+    /// Reads the policies of a configuration file, whatever the rest of it is: it takes no secret.
+    ///
+    /// # Errors
+    /// All problems of that part at once.
+    pub fn load_policies(file: &Path) -> Result<Vec<PolicyConfig>, ConfigError> {
+        read::policies(file, &read_text(file)?)
     }
 }
 
@@ -258,6 +274,9 @@ mod tests {
             })
             .to_string(),
         );
+        write("policy.rego", "package xks\nallow if data.on\n");
+        write("broken.rego", "package xks\nallow if on(input)\n");
+        write("policy-data.json", "{\"on\": true}");
         write("x.toml", text);
         let mut config = Config::load(&folder.path().join("x.toml"))?;
         // So that two folders compare as equal.
@@ -338,8 +357,11 @@ mod tests {
     fn the_example_has_every_field() {
         // What refuses a wrong name lists the right ones.
         let mut text = "zzzzzzzz = 1\n".to_owned();
-        let example = EXAMPLE.replace("# [tls.client]", "[tls.client]");
-        for line in example.replace("# [audit]", "[audit]").lines() {
+        let shown = ["[tls.client]", "[audit]", "[[key_stores.rules]]", "[key_stores.rego]"];
+        let example = shown.iter().fold(EXAMPLE.to_owned(), |example, table| {
+            example.replace(&format!("# {table}"), table)
+        });
+        for line in example.lines() {
             text.push_str(line);
             text.push_str(if line.starts_with('[') {
                 "\nzzzzzzzz = 1\n"
@@ -354,16 +376,15 @@ mod tests {
             for name in problem.expected.trim_start_matches("one of ").split(", ") {
                 let shown = EXAMPLE.lines().any(|line| {
                     let line = line.trim_start_matches(['#', ' ', '[']);
-                    let rest = line.strip_prefix(name).or_else(|| {
-                        line.strip_prefix("tls.")
-                            .and_then(|line| line.strip_prefix(name))
-                    });
+                    let below = ["", "tls.", "key_stores."];
+                    let mut names = below.iter().filter_map(|table| line.strip_prefix(table));
+                    let rest = names.find_map(|line| line.strip_prefix(name));
                     rest.is_some_and(|rest| rest.starts_with([' ', ']', '.']))
                 });
                 assert!(shown, "{name} is not in the example");
             }
         }
-        assert_eq!(tables, 11, "{error}");
+        assert_eq!(tables, 13, "{error}");
     }
 
     #[test]
@@ -462,6 +483,88 @@ mod tests {
             .replace("111122223333", "1111");
         let error = load(&wrong).unwrap_err();
         assert_eq!(error.0.len(), 3, "{error}");
+    }
+
+    /// The example with its rules and its policy in Rego.
+    fn with_policy() -> String {
+        let start = EXAMPLE.find("# [[key_stores.rules]]").unwrap();
+        let (before, policy) = EXAMPLE.split_at(start);
+        let shown = |line: &&str| line.contains(" = ") || line.contains("# [");
+        let lines = policy.lines().filter(shown);
+        let lines: Vec<_> = lines.map(|line| line.trim_start_matches("# ")).collect();
+        format!("{before}{}", lines.join("\n"))
+    }
+
+    #[test]
+    fn a_policy_is_rules_and_rego() {
+        let config = load(&with_policy()).unwrap();
+        let policy = config.key_stores[0].policy.as_ref().unwrap();
+        let rules: Vec<_> = policy.rules().unwrap().iter().map(|r| r.id()).collect();
+        assert_eq!(rules, ["payroll-app"]);
+        assert_eq!(policy.rego().unwrap().entry(), "data.xks.allow");
+        let files = config.sources.iter().map(|s| s.path.file_name().unwrap());
+        let files: Vec<_> = files.collect();
+        assert!(
+            files.contains(&"policy.rego".as_ref()) && files.contains(&"policy-data.json".as_ref())
+        );
+        assert!(load(EXAMPLE).unwrap().key_stores[0].policy.is_none());
+        for (from, to, field) in [
+            (
+                "id = \"payroll-app\"",
+                "id = \"a b\"",
+                "key_stores[1].rules[1].id",
+            ),
+            (
+                "effect = \"allow\"",
+                "effect = \"permit\"",
+                "key_stores[1].rules[1].effect",
+            ),
+            (
+                "operations = [\"Encrypt\",",
+                "operations = [\"GetHealthStatus\",",
+                "key_stores[1].rules[1].operations",
+            ),
+            (
+                "vpcs = [\"vpc-0123456789abcdef0\"]",
+                "vpcs = []",
+                "key_stores[1].rules[1].vpcs",
+            ),
+            (
+                "keys = [\"payroll\"",
+                "keys = [\"\"",
+                "key_stores[1].rules[1].keys",
+            ),
+            (
+                "principals",
+                "principal",
+                "key_stores[1].rules[1].principal",
+            ),
+            (
+                "files = [\"policy.rego\"]",
+                "files = []",
+                "key_stores[1].rego.files",
+            ),
+            (
+                "files = [\"policy.rego\"]",
+                "files = [\"none.rego\"]",
+                "key_stores[1].rego.files",
+            ),
+            (
+                "policy-data.json",
+                "none.json",
+                "key_stores[1].rego.data_file",
+            ),
+            ("data.xks.allow", "xks.allow", "key_stores[1].rego.rule"),
+            ("data.xks.allow", "data.xks.permit", "key_stores[1].rego"),
+            ("10ms", "1s", "key_stores[1].rego.time_limit"),
+        ] {
+            let error = load(&with_policy().replace(from, to)).unwrap_err();
+            let fields: Vec<_> = error.0.iter().map(|p| &*p.field).collect();
+            assert_eq!(fields, [field], "{error}");
+        }
+        // The place of what is wrong with Rego is in its file.
+        let error = load(&with_policy().replace("policy.rego", "broken.rego")).unwrap_err();
+        assert!(error.to_string().contains("broken.rego:2: "), "{error}");
     }
 
     #[test]

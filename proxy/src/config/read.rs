@@ -12,6 +12,7 @@ use xks_api::sigv4::{Region, Regions};
 use super::document::{Document, Section, duration, integer, socket_addr, text};
 use super::files::{Files, Unusable};
 use super::key_managers::KeyManagerTables;
+use super::policy::PolicyConfig;
 use super::{
     Config, ConfigError, DEFAULT_POLL_INTERVAL, HealthConfig, KeyConfig, KeyStoreConfig,
     LinkConfig, LogConfig, UriEndpoint,
@@ -72,6 +73,29 @@ pub(super) fn keys(file: &Path, content: &str) -> Result<KeyConfig, ConfigError>
         key_managers: key_managers.read,
         key_stores,
     })
+}
+
+/// Reads the policies of external key stores alone.
+pub(super) fn policies(file: &Path, content: &str) -> Result<Vec<PolicyConfig>, ConfigError> {
+    let document = Document::new(file, content);
+    let root = document.root();
+    let reader = Reader {
+        folder: file.parent().unwrap_or_else(|| Path::new(".")),
+        files: Files::default(),
+    };
+    let policies = {
+        let stores = Section::root(&document, &root).sections("key_stores");
+        let policies = stores
+            .iter()
+            .filter_map(|fields| reader.policy_config(fields));
+        policies.collect()
+    };
+    drop(root);
+    let problems = document.into_problems();
+    match problems.is_empty() {
+        true => Ok(policies),
+        false => Err(ConfigError(problems)),
+    }
 }
 
 pub(super) struct Reader<'f> {
@@ -218,30 +242,14 @@ impl Reader<'_> {
         fields: &Fields<'_, '_>,
         key_managers: &KeyManagerTables,
     ) -> Option<KeyStoreConfig> {
-        let expected = "empty, or segments of A-Z a-z 0-9 - _ each after one slash, such as \
-                        \"/tenant-a\", without /kms/xks/v1";
-        let prefix = fields.required(
-            "uri_path_prefix",
-            |v| UriPathPrefix::try_from(v.as_str()?).ok(),
-            expected,
-        );
+        let prefix = prefix(fields);
         let names = key_managers.read.iter().map(|(name, _)| name);
         let names: Vec<_> = names.chain(&key_managers.unread).map(|n| &**n).collect();
         let expected = format!("the name of a key manager: {}", names.join(", "));
         let known = |name: &String| names.contains(&&**name);
         let key_manager = fields.required("key_manager", |v| text(v).filter(known), &expected);
         let credential_store = credential_store(fields, key_managers, key_manager.as_deref());
-        let mut keys = KeySelection::default();
-        let expected = "a key id, or a pattern with * and ?";
-        let patterns = fields.list("keys", keys_pattern, expected);
-        match patterns {
-            None if fields.has("keys") => {}
-            None => keys = KeySelection::all(),
-            Some(patterns) => patterns.iter().for_each(|pattern| {
-                // Each was tried before.
-                let _ = keys.add(pattern);
-            }),
-        }
+        let keys = keys_of(fields);
         let expected = "a Region, such as \"us-east-1\"";
         let region = |text: &str| Region::try_from(text).ok();
         let regions = match fields.list("regions", region, expected) {
@@ -263,6 +271,7 @@ impl Reader<'_> {
                 }
             }
         }
+        let policy = self.policy(fields);
         let link = link(fields);
         fields.refuse_others();
         Some(KeyStoreConfig {
@@ -273,6 +282,7 @@ impl Reader<'_> {
             keys,
             regions,
             credentials,
+            policy,
         })
     }
 
@@ -293,6 +303,33 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+pub(super) fn prefix(fields: &Fields<'_, '_>) -> Option<UriPathPrefix> {
+    let expected = "empty, or segments of A-Z a-z 0-9 - _ each after one slash, such as \
+                    \"/tenant-a\", without /kms/xks/v1";
+    fields.required(
+        "uri_path_prefix",
+        |v| UriPathPrefix::try_from(v.as_str()?).ok(),
+        expected,
+    )
+}
+
+/// All, unless they are named.
+pub(super) fn keys_of(fields: &Fields<'_, '_>) -> KeySelection {
+    let expected = "a key id, or a pattern with * and ?";
+    let Some(patterns) = fields.list("keys", keys_pattern, expected) else {
+        return match fields.has("keys") {
+            true => KeySelection::default(),
+            false => KeySelection::all(),
+        };
+    };
+    let mut keys = KeySelection::default();
+    for pattern in patterns {
+        // Each was tried before.
+        let _ = keys.add(&pattern);
+    }
+    keys
 }
 
 /// How KMS knows a key store.

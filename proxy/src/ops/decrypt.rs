@@ -3,6 +3,7 @@
 use xks_api::error::ErrorName;
 use xks_api::ids::ExternalKeyId;
 use xks_api::message::{DecryptRequest, DecryptResponse, KeyUsage};
+use xks_api::route::OperationName;
 use xks_api::sealed::FramedAad;
 
 use super::{Context, Encoded, record_refused, require_usage, usable_key};
@@ -11,7 +12,7 @@ use crate::error::XksError;
 pub(super) async fn run(
     id: &ExternalKeyId,
     body: &[u8],
-    context: Context<'_>,
+    mut context: Context<'_>,
 ) -> Result<Encoded, XksError> {
     let parsed = match DecryptRequest::parse(body) {
         Err(e) => Err(record_refused(e, body, context.record)),
@@ -20,13 +21,16 @@ pub(super) async fn run(
             Ok(request)
         }
     };
-    // Each defect has its turn: malformed, no such key here, too long, key not usable, no ciphertext of ours.
+    // Each defect has its turn: malformed, no such key here, not allowed, too long, key not usable, no ciphertext of ours.
     if let Err(e) = &parsed
         && e.name == ErrorName::Validation
     {
         return Err((*e).into());
     }
-    context.key_store.require(id)?;
+    match &parsed {
+        Ok(request) => context.admit(OperationName::Decrypt, id, &request.metadata)?,
+        Err(_) => context.admit_refused(OperationName::Decrypt, id, body)?,
+    }
     if let Err(e) = &parsed
         && e.name == ErrorName::UnsupportedOperation
     {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use xks_api::error::ErrorName;
 use xks_api::ids::ExternalKeyId;
 use xks_api::message::{CdivAlgorithm, EncryptRequest, EncryptResponse, KeyUsage};
+use xks_api::route::OperationName;
 use xks_api::sealed::{FramedAad, cdiv};
 
 use super::{Context, Encoded, record_refused, require_usage, usable_key};
@@ -14,7 +15,7 @@ use crate::key_manager::ExternalKey;
 pub(super) async fn run(
     id: &ExternalKeyId,
     body: &[u8],
-    context: Context<'_>,
+    mut context: Context<'_>,
 ) -> Result<Encoded, XksError> {
     let parsed = match EncryptRequest::parse(body) {
         Err(e) => match record_refused(e, body, context.record) {
@@ -27,7 +28,10 @@ pub(super) async fn run(
             Ok(request)
         }
     };
-    context.key_store.require(id)?;
+    match &parsed {
+        Ok(request) => context.admit(OperationName::Encrypt, id, &request.metadata)?,
+        Err(_) => context.admit_refused(OperationName::Encrypt, id, body)?,
+    }
     let request = parsed?;
     let key = usable_key(id, context.key_store).await?;
     require_usage(

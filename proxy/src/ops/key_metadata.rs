@@ -2,6 +2,7 @@
 
 use xks_api::ids::ExternalKeyId;
 use xks_api::message::{GetKeyMetadataRequest, GetKeyMetadataResponse, KeySpec};
+use xks_api::route::OperationName;
 
 use super::{Context, Encoded};
 use crate::error::XksError;
@@ -10,11 +11,11 @@ use crate::error::XksError;
 pub(super) async fn run(
     id: &ExternalKeyId,
     body: &[u8],
-    context: Context<'_>,
+    mut context: Context<'_>,
 ) -> Result<Encoded, XksError> {
     let request = GetKeyMetadataRequest::parse(body)?;
     context.record.request_metadata(&request.request_metadata);
-    context.key_store.require(id)?;
+    context.admit(OperationName::GetKeyMetadata, id, &request.request_metadata)?;
     let key = context.key_store.key_manager().resolve(id).await?;
     let response = GetKeyMetadataResponse {
         key_spec: KeySpec::Aes256,

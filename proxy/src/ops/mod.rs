@@ -6,15 +6,18 @@ mod health;
 mod key_metadata;
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 use xks_api::error::ErrorName;
 use xks_api::ids::ExternalKeyId;
 use xks_api::message::{GetKeyMetadataRequest, InvalidRequest, KeyStatus, KeyUsage};
-use xks_api::route::Operation;
+use xks_api::metadata::RequestMetadata;
+use xks_api::route::{Operation, OperationName};
 use zeroize::Zeroizing;
 
 use crate::authenticate::Authenticated;
+use crate::authorize::Access;
 use crate::error::XksError;
 use crate::health::ProxyIdentity;
 use crate::key_manager::ExternalKey;
@@ -35,8 +38,49 @@ pub(crate) struct Context<'a> {
     pub(crate) key_store: &'a ExternalKeyStore,
     pub(crate) identity: &'a ProxyIdentity,
     pub(crate) record: &'a mut Record,
+    /// When the request came.
+    pub(crate) now: SystemTime,
     /// When the answer must be on its way.
     pub(crate) deadline: Instant,
+}
+
+impl Context<'_> {
+    /// Lets pass what the key store has the key for, and its policy, if there is one, allows.
+    //= xks §Authorization R36, R37
+    fn admit(
+        &mut self,
+        operation: OperationName,
+        id: &ExternalKeyId,
+        metadata: &RequestMetadata<'_>,
+    ) -> Result<(), XksError> {
+        self.key_store.require(id)?;
+        let Some(policy) = &self.key_store.policy else {
+            return Ok(());
+        };
+        let access = Access {
+            uri_path_prefix: self.key_store.prefix.as_str(),
+            external_key_id: id.as_str(),
+            operation,
+            metadata,
+            now: self.now,
+        };
+        policy.decide(&access).map_err(|denial| {
+            self.record.denied_by(&denial.by);
+            XksError::ACCESS_DENIED.because(denial.why)
+        })
+    }
+
+    /// As [`admit`](Self::admit), for a request of which no more than its metadata can be read.
+    #[cold]
+    fn admit_refused(
+        &mut self,
+        operation: OperationName,
+        id: &ExternalKeyId,
+        body: &[u8],
+    ) -> Result<(), XksError> {
+        let request = GetKeyMetadataRequest::parse(body)?;
+        self.admit(operation, id, &request.request_metadata)
+    }
 }
 
 /// Runs the operation that an authentic request asks for.

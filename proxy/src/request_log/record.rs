@@ -97,6 +97,12 @@ impl Record {
         self.text("kmsOperation", &metadata.kms_operation);
     }
 
+    /// The rule or statement of a policy that denied the request.
+    //= xks §Authorization R37
+    pub(crate) fn denied_by(&mut self, by: &str) {
+        self.text("deniedBy", by);
+    }
+
     /// The complete line.
     pub(crate) fn finish(mut self, outcome: Outcome<'_>) -> String {
         let word = match outcome.error {
