@@ -12,6 +12,7 @@
 //! | `kms_commands` | `xks-proxy kms …`: link, keys, status, rotation | Rust SDK |
 //! | `kms_lost_answers` | KMS does what they ask, and nobody hears of it | Rust SDK |
 //! | `kms_refusals` | what they say when something is wrong, and what they leave behind | Rust SDK |
+//! | `authorization` | what KMS's callers see of a denial; `proxy/docs/authorization.md` | Rust SDK, bash |
 //! | `aws_page` | what `proxy/docs/aws.md` tells, run or parsed; options and links of that page and `kms.md` | AWS CLI, Terraform |
 //! | `kms_guide` | what `proxy/docs/kms.md` tells operators to run | bash |
 //! | `kms_setup` | what `xks-proxy kms setup` prints | AWS CLI, Terraform |
@@ -28,6 +29,7 @@
 //! | `pasted` | what the README and the demo tell users to paste | boto3, AWS CLI |
 //! | `load_tool` | `xks-load`: what it sends, counts, and says of servers that do not do well | itself |
 
+mod authorization;
 mod aws_page;
 mod block;
 mod clients;

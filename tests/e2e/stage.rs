@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use harness::byte_counter::{ByteCounter, Counts};
+use harness::process::Process;
 use harness::programs::{DevProxy, Simulator};
 use harness::{free_port, temp_dir};
 use serde_json::{Value, json};
@@ -83,6 +84,10 @@ impl Stage {
     /// The configuration of the proxy.
     pub(crate) fn proxy_config(&self) -> PathBuf {
         self.data_dir.path().join("xks-proxy.toml")
+    }
+
+    pub(crate) fn proxy_process(&mut self) -> &mut Process {
+        self.proxy.process()
     }
 
     pub(crate) fn endpoint_url(&self) -> String {

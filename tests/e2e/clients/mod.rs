@@ -34,7 +34,6 @@ pub(crate) struct Exception {
     pub(crate) code: Option<String>,
     /// The HTTP status, of clients that tell.
     pub(crate) status: Option<u16>,
-    /// For the reader of a failure.
-    #[expect(dead_code, reason = "read through Debug")]
+    /// What the answer says.
     pub(crate) message: String,
 }
