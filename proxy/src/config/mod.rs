@@ -357,7 +357,12 @@ mod tests {
     fn the_example_has_every_field() {
         // What refuses a wrong name lists the right ones.
         let mut text = "zzzzzzzz = 1\n".to_owned();
-        let shown = ["[tls.client]", "[audit]", "[[key_stores.rules]]", "[key_stores.rego]"];
+        let shown = [
+            "[tls.client]",
+            "[audit]",
+            "[[key_stores.rules]]",
+            "[key_stores.rego]",
+        ];
         let example = shown.iter().fold(EXAMPLE.to_owned(), |example, table| {
             example.replace(&format!("# {table}"), table)
         });
