@@ -10,8 +10,8 @@ use std::time::SystemTime;
 use xks_api::ids::{ExternalKeyId, UriPathPrefix};
 
 use crate::authenticate::Credentials;
-use crate::control::Blocks;
 use crate::authorize::Policy;
+use crate::control::Blocks;
 use crate::error::XksError;
 use crate::glob::Glob;
 use crate::health::Monitored;
