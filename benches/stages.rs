@@ -101,6 +101,12 @@ fn pipeline(c: &mut Criterion<CpuTime>) {
     let wrong = pipeline.wrong_signature();
     bench("pipeline/Encrypt 32 B, wrong signature", &wrong);
     bench("pipeline/no route", &pipeline.no_route());
+    let audited = Pipeline::audited();
+    let request = audited.encrypt(SIZES[0]);
+    c.bench_function("pipeline/Encrypt 32 B, with an audit log", |b| {
+        let timed = |body| audited.serve(black_box(&request), body);
+        b.iter_batched(|| body(&request), timed, BatchSize::SmallInput);
+    });
 }
 
 criterion_group! {

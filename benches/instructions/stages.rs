@@ -100,7 +100,14 @@ struct Call {
 }
 
 fn call(crowd: Crowd, request: impl FnOnce(&Pipeline) -> Request) -> Box<Call> {
-    let pipeline = Pipeline::new(crowd);
+    of(Pipeline::new(crowd), request)
+}
+
+fn audited() -> Box<Call> {
+    of(Pipeline::audited(), |pipeline| pipeline.encrypt(SIZES[0]))
+}
+
+fn of(pipeline: Pipeline, request: impl FnOnce(&Pipeline) -> Request) -> Box<Call> {
     let request = request(&pipeline);
     let bodies = (0..PIPELINE_CALLS).map(|_| stage::body(&request)).collect();
     Box::new(Call {
@@ -127,6 +134,7 @@ fn among(keys: usize, prefixes: usize) -> Box<Call> {
 #[bench::decrypt_large(alone(|pipeline| pipeline.decrypt(SIZES[1])))]
 #[bench::wrong_signature(alone(Pipeline::wrong_signature))]
 #[bench::routing_and_log_line(alone(Pipeline::no_route))]
+#[bench::encrypt_small_audited(audited())]
 #[bench::encrypt_small_among_100_000_keys(among(100_000, 0))]
 #[bench::encrypt_small_among_1_000_prefixes(among(0, 1_000))]
 fn pipeline(stage: Box<Call>) -> (Pipeline, Request) {

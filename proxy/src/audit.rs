@@ -1,7 +1,7 @@
 //! The audit log: append-only lines in files of a folder of their own, chained by HMAC, with signed heads.
 //!
-//! `chain` is the form of lines, `key` the secret behind it, `head` what tells a tail that was cut off, `folder` the
-//! files, `writer` the thread that writes, `events` the lines that are no requests, `forward` copies to elsewhere,
+//! `settings` is how it is kept, `chain` the form of lines, `key` the secret behind it, `head` what tells a tail that was
+//! cut off, `folder` the files, `opening` what has to fit before, `writer` the thread that writes, `events` the lines that are no requests, `forward` copies to elsewhere,
 //! `verify` finds what was altered, reordered or taken away. proxy/docs/audit.md is for operators.
 
 mod chain;
@@ -10,14 +10,13 @@ mod folder;
 pub(crate) mod forward;
 mod head;
 mod key;
+mod opening;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod verify;
 mod writer;
 
-use std::io;
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -29,51 +28,13 @@ use crate::line_thread::{LineBuffer, LineThread};
 use writer::Writer;
 
 pub use events::{AdminEvent, Phase};
+pub use folder::{Remark, inspect};
 pub use forward::Forward;
-pub use head::Head;
+pub use head::{Head, newest_head, read_head};
 pub use key::AuditKey;
+pub use opening::OpenError;
+pub use settings::{Settings, Sync, WhenFailing};
 pub use verify::{Finding, Kind, Report, verify};
-
-/// How an audit log is kept.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Settings {
-    /// The folder that its files are in; nobody else's.
-    pub folder: PathBuf,
-    /// The file with the secret that lines are chained with.
-    pub key_file: PathBuf,
-    /// When lines are brought to the disk.
-    pub sync: Sync,
-    /// What happens to requests while lines cannot be written.
-    pub when_failing: WhenFailing,
-    /// A file that is larger is followed by another one.
-    pub rotate_bytes: u64,
-    /// So is one that is older.
-    pub rotate_after: Option<Duration>,
-    /// How many files are kept; all of them, if `None`.
-    pub keep_files: Option<NonZeroUsize>,
-    /// Where copies of the lines go.
-    pub forward: Vec<Forward>,
-}
-
-/// When lines are brought to the disk. What administrators do is there in any case before they are told.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Sync {
-    /// Before a request is answered.
-    Always,
-    /// So often; at once to the operating system.
-    Interval(Duration),
-    /// When a file ends; before that, when the operating system thinks so.
-    Rotation,
-}
-
-/// What happens to requests while lines cannot be written.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum WhenFailing {
-    /// They are refused.
-    Strict,
-    /// They are served, and the gap is told.
-    Lenient,
-}
 
 /// Takes the lines of requests and administrators.
 #[derive(Clone)]
@@ -161,63 +122,13 @@ impl From<NotRecorded> for String {
     }
 }
 
-/// An audit log cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The secret.
-    #[error("audit.key_file: {path}: {error}", path = .path.display())]
-    Key {
-        /// Where it is.
-        path: PathBuf,
-        /// Why it cannot be used.
-        error: io::Error,
-    },
-    /// The secret is gone, though lines were written with it.
-    #[error(
-        "audit.key_file: there is no {path}, though {folder} has lines that were chained with it: put it back, or begin \
-         another folder with another key",
-        path = .path.display(), folder = .folder.display()
-    )]
-    KeyLost {
-        /// Where it should be.
-        path: PathBuf,
-        /// The lines.
-        folder: PathBuf,
-    },
-    /// The secret is another one.
-    #[error(
-        "audit.key_file: {path}: {folder} has lines that were chained with the key {found}, and this is the key {given}: \
-         put that one back, or begin another folder with this one",
-        path = .path.display(), folder = .folder.display()
-    )]
-    OtherKey {
-        /// Where it is.
-        path: PathBuf,
-        /// Its id.
-        given: String,
-        /// The lines,
-        folder: PathBuf,
-        /// and the id of the key that they were chained with.
-        found: String,
-    },
-    /// The files.
-    #[error("audit.folder: {folder}: {error}", folder = .folder.display())]
-    Folder {
-        /// Where they are.
-        folder: PathBuf,
-        /// Why they cannot be used.
-        error: io::Error,
-    },
-}
-
 impl AuditLog {
     /// Opens the log, goes on where it ended, and starts its thread. The first time, the secret is made, too.
     ///
     /// # Errors
     /// [`OpenError`].
     pub fn open(settings: Settings) -> Result<(Self, AuditGuard), OpenError> {
-        let key = key(&settings)?;
-        require_same_key(&settings, &key)?;
+        let key = opening::key(&settings)?;
         let state = Arc::new(State::default());
         let lines = Arc::new(LineBuffer::default());
         let log = Self {
@@ -359,48 +270,6 @@ impl Receipt {
     pub(crate) async fn recorded(self) -> bool {
         // Without room in the buffer, the line was dropped, and its sender with it.
         self.receipt.await.unwrap_or(false) || !self.strict
-    }
-}
-
-/// The secret of a log: read, or made for a log that has no lines yet.
-fn key(settings: &Settings) -> Result<AuditKey, OpenError> {
-    let path = &settings.key_file;
-    let unusable = |error| OpenError::Key {
-        path: path.clone(),
-        error,
-    };
-    match AuditKey::read(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            let folder = settings.folder.clone();
-            match folder::Folder::is_used(&folder) {
-                Ok(false) => {
-                    let key = AuditKey::create(path).map_err(unusable)?;
-                    tracing::info!(file = %path.display(), "made the key of the audit log");
-                    Ok(key)
-                }
-                Ok(true) => Err(OpenError::KeyLost {
-                    path: path.clone(),
-                    folder,
-                }),
-                Err(error) => Err(OpenError::Folder { folder, error }),
-            }
-        }
-        result => result.map_err(unusable),
-    }
-}
-
-/// A slip with the files is no attack on the log, and would look like one afterwards.
-fn require_same_key(settings: &Settings, key: &AuditKey) -> Result<(), OpenError> {
-    let folder = settings.folder.clone();
-    match folder::key_id(&folder) {
-        Ok(Some(found)) if found != key.id() => Err(OpenError::OtherKey {
-            path: settings.key_file.clone(),
-            given: key.id().to_owned(),
-            folder,
-            found,
-        }),
-        Ok(_) => Ok(()),
-        Err(error) => Err(OpenError::Folder { folder, error }),
     }
 }
 

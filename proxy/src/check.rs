@@ -1,5 +1,6 @@
 //! Tries what a configuration says, before KMS does: TLS, key managers, credentials, time.
 
+mod audit;
 mod inventory;
 mod tls;
 
@@ -75,6 +76,7 @@ pub async fn run(config: &Config, host: Option<&str>, now: SystemTime) -> Vec<Fi
         .map(|warning| Finding::new(Severity::Warning, "files", warning))
         .collect();
     findings.extend(tls::check(&config.tls, host, now));
+    findings.extend(config.audit.as_ref().map(audit::check));
     let mut inventories = BTreeMap::new();
     for (name, key_manager) in &config.key_managers {
         match inventory::of(name, key_manager).await {

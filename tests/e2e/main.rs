@@ -13,6 +13,8 @@
 //! | `kms_lost_answers` | KMS does what they ask, and nobody hears of it | Rust SDK |
 //! | `kms_refusals` | what they say when something is wrong, and what they leave behind | Rust SDK |
 //! | `authorization` | what KMS's callers see of a denial; `proxy/docs/authorization.md` | Rust SDK, bash |
+//! | `audit` | the audit log after a `kill -9`, and on a full disk | raw HTTP |
+//! | `audit_guide` | what `proxy/docs/audit.md` tells operators to run | bash |
 //! | `aws_page` | what `proxy/docs/aws.md` tells, run or parsed; options and links of that page and `kms.md` | AWS CLI, Terraform |
 //! | `kms_guide` | what `proxy/docs/kms.md` tells operators to run | bash |
 //! | `kms_setup` | what `xks-proxy kms setup` prints | AWS CLI, Terraform |
@@ -30,6 +32,8 @@
 //! | `load_tool` | `xks-load`: what it sends, counts, and says of servers that do not do well | itself |
 
 mod authorization;
+mod audit;
+mod audit_guide;
 mod aws_page;
 mod block;
 mod clients;

@@ -9,6 +9,7 @@ use harness::https::Connection;
 use harness::process::{Process, run};
 use harness::programs::{DevEnv, DevProxy};
 use harness::signer::Signer;
+use harness::tls::TlsClient;
 use harness::{binaries, temp_dir};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -19,7 +20,7 @@ pub(crate) struct Tried<'a> {
     pub(crate) table: &'a str,
     /// A key that it has.
     pub(crate) key: &'a str,
-    /// Members of `[limits]`.
+    /// Members of `[limits]`; other tables may follow.
     pub(crate) limits: &'a str,
     /// What the proxy's environment has besides.
     pub(crate) environment: &'a [(&'a str, PathBuf)],
@@ -104,6 +105,13 @@ impl Proxy {
         let status = self.process.wait(LIMIT);
         assert!(!status.success());
         self.process.outputs()
+    }
+
+    /// Starts it again after it was killed.
+    pub(crate) fn start_again(&mut self) {
+        self.process.wait(LIMIT);
+        self.process = serve(self.folder.path(), &self.environment);
+        wait_for_port(&mut self.process, &self.env);
     }
 
     fn end(&mut self) {
@@ -239,6 +247,19 @@ impl Store {
         body["plaintext"] = PLAINTEXT.into();
         body["ciphertextDataIntegrityValueAlgorithm"] = "SHA_256".into();
         self.operation("encrypt", &body)
+    }
+
+    /// Encrypts for a request of KMS that has this id; the status, unless the proxy goes away.
+    pub(crate) fn try_encrypt(&self, kms_request_id: &str) -> Option<u16> {
+        let mut body = self.request("Encrypt");
+        body["plaintext"] = PLAINTEXT.into();
+        body["requestMetadata"]["kmsRequestId"] = kms_request_id.into();
+        let path = format!("{}/keys/{}/encrypt", self.uri_path, self.key);
+        let request = self.signer.post("localhost", &path, body.to_string());
+        let tls = TlsClient::trusting(&self.env.ca_file);
+        let connection = Connection::tls(self.env.address, "localhost", tls.config());
+        let answer = connection.ok()?.exchange(&request.http1());
+        Some(answer.ok()?.status)
     }
 
     /// Decrypts what [`encrypt`](Self::encrypt) answered.

@@ -29,7 +29,7 @@ pub(super) struct Resumed {
 
 /// Something that is not as a writer left it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Remark {
+pub enum Remark {
     /// A line that was not written to its end, as when a machine stops: so many bytes.
     Torn(u64),
     /// The head is of later lines than there are.
@@ -43,7 +43,8 @@ pub(super) enum Remark {
 }
 
 impl Remark {
-    pub(super) const fn word(self) -> &'static str {
+    /// In a word.
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Torn(_) => "torn-line",
             Self::TailMissing => "tail-missing",
@@ -98,9 +99,32 @@ impl Folder {
 
     /// Looks at the newest line and the head.
     pub(super) fn resume(&self, key: &AuditKey) -> io::Result<Resumed> {
+        Resumed::find(&self.path, key)
+    }
+
+    /// Whether there is a line of an audit log in the folder.
+    pub(super) fn is_used(path: &Path) -> io::Result<bool> {
+        match list(path) {
+            Ok(files) => Ok(!files.is_empty()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        }
+    }
+}
+
+/// What a writer would find in a folder that is there, without becoming it.
+///
+/// # Errors
+/// If the folder or a file of it cannot be read.
+pub fn inspect(folder: &Path, key: &AuditKey) -> io::Result<Vec<Remark>> {
+    Resumed::find(folder, key).map(|resumed| resumed.remarks)
+}
+
+impl Resumed {
+    fn find(folder: &Path, key: &AuditKey) -> io::Result<Self> {
         let mut remarks = Vec::new();
         let mut last = None;
-        for (path, _) in list(&self.path)?.into_iter().rev() {
+        for (path, _) in list(folder)?.into_iter().rev() {
             let (tail, len) = tail(&path)?;
             let end = tail
                 .iter()
@@ -129,7 +153,7 @@ impl Folder {
             ));
             break;
         }
-        let head = match HeadFile::read(&self.path.join(HEAD_NAME), key)? {
+        let head = match HeadFile::read(&folder.join(HEAD_NAME), key)? {
             Found::Head(head) => head.position(),
             Found::Nothing => {
                 if last.is_some() {
@@ -152,20 +176,11 @@ impl Folder {
             (None, _) => Position::default(),
         };
         let file = last.filter(|(.., authentic)| *authentic && remarks.is_empty());
-        Ok(Resumed {
+        Ok(Self {
             position,
             file: file.map(|(path, len, ..)| (path, len)),
             remarks,
         })
-    }
-
-    /// Whether there is a line of an audit log in the folder.
-    pub(super) fn is_used(path: &Path) -> io::Result<bool> {
-        match list(path) {
-            Ok(files) => Ok(!files.is_empty()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(e) => Err(e),
-        }
     }
 }
 

@@ -2,6 +2,8 @@
 //! it cannot take is counted; the numbers of the lines show the receiver what it lacks.
 
 mod syslog;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::fs::OpenOptions;
@@ -235,31 +237,3 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(60);
 const CLOSE_PATIENCE: Duration = Duration::from_secs(1);
 const LAST_LINES_TIME: Duration = Duration::from_secs(2);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_place_reads_as_it_is_written() {
-        for text in [
-            "stdout",
-            "file:/var/log/copy.jsonl",
-            "syslog+unix:/dev/log",
-            "syslog+udp://127.0.0.1:514",
-            "syslog+tcp://[::1]:601",
-            "journald:/run/systemd/journal/socket",
-        ] {
-            assert_eq!(Forward::parse(text).unwrap().to_string(), text);
-        }
-        for text in [
-            "",
-            "syslog",
-            "file:x",
-            "syslog+udp:127.0.0.1:514",
-            "syslog+tcp://host:1",
-        ] {
-            assert_eq!(Forward::parse(text), None, "{text}");
-        }
-    }
-}

@@ -12,6 +12,7 @@ use ring::hmac;
 use serde::{Deserialize, Serialize};
 
 use super::chain::{Mac, Position};
+use super::folder::HEAD_NAME;
 use super::key::AuditKey;
 
 /// What a head says.
@@ -116,6 +117,28 @@ impl HeadFile {
             None => Found::Invalid,
         })
     }
+}
+
+/// The newest head of a folder as it was signed, in one line, to be kept elsewhere; `None` without a whole one.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn newest_head(folder: &Path, key: &AuditKey) -> io::Result<Option<String>> {
+    let found = HeadFile::read(&folder.join(HEAD_NAME), key)?;
+    Ok(match found {
+        Found::Head(head) => String::from_utf8(head.sign(key)).ok(),
+        Found::Nothing | Found::Invalid => None,
+    })
+}
+
+/// Reads a head that was kept elsewhere.
+///
+/// # Errors
+/// If it cannot be read, or was not signed with this key.
+pub fn read_head(path: &Path, key: &AuditKey) -> io::Result<Head> {
+    let text = std::fs::read(path)?;
+    let head = Head::verify(&text, key);
+    head.ok_or_else(|| io::Error::other("it is no head that was signed with this key"))
 }
 
 const SIGNATURE: &[u8] = b",\"signature\":\"";

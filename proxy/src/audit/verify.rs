@@ -66,6 +66,21 @@ pub enum Kind {
     HeadAltered,
 }
 
+impl Kind {
+    /// In a word, as in JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Altered => "altered",
+            Self::Missing => "missing",
+            Self::Reordered => "reordered",
+            Self::Forked => "forked",
+            Self::Truncated => "truncated",
+            Self::HeadMissing => "head-missing",
+            Self::HeadAltered => "head-altered",
+        }
+    }
+}
+
 /// Verifies the files of a folder and its head, or, in place of them, files that were taken away from it.
 ///
 /// `heads` are heads that were kept elsewhere. `progress` is told how many bytes have been read.

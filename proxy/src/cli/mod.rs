@@ -1,6 +1,7 @@
 //! The command line. Exit status 0: done, 1: failed, 2: wrong usage or configuration.
 
 mod admin_sockets;
+mod audit;
 mod backup;
 mod block;
 mod check;
@@ -75,6 +76,8 @@ enum Command {
     RootKey(root_key::Arguments),
     /// Move keys and credentials between a folder and a database
     Store(store::Arguments),
+    /// Verify the audit log
+    Audit(audit::Arguments),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -164,6 +167,7 @@ pub fn main() -> ExitCode {
         Command::Policy(arguments) => policy::run(arguments),
         Command::RootKey(arguments) => root_key::run(arguments),
         Command::Store(arguments) => store::run(arguments),
+        Command::Audit(arguments) => audit::run(arguments),
         Command::Completions { shell } => completions(shell),
     };
     match result {
