@@ -38,7 +38,7 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let fixture = Fixture::with(Crowd::default());
+        let fixture = Fixture::with(Crowd::default(), "");
         let executor = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()

@@ -277,6 +277,7 @@ impl KeyManagers {
             }),
         };
         Ok(ExternalKeyStore {
+            measures: Arc::default(),
             prefix: store.prefix.clone(),
             key_manager: Arc::clone(&open.monitored),
             keys: store.keys.clone(),

@@ -16,6 +16,7 @@ use crate::error::XksError;
 use crate::glob::Glob;
 use crate::health::Monitored;
 use crate::key_manager::KeyManager;
+use crate::metrics::StoreMetrics;
 
 /// All external key stores of a proxy.
 #[derive(Default)]
@@ -46,6 +47,15 @@ impl KeyStores {
         }
     }
 
+    /// Counts on where the stores that these replace have come to.
+    pub(crate) fn go_on_counting(&mut self, old: &Self) {
+        for (prefix, store) in &mut self.0 {
+            if let Some(old) = old.0.get(prefix) {
+                store.measures = Arc::clone(&old.measures);
+            }
+        }
+    }
+
     /// Every store, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &ExternalKeyStore> {
         self.0.values()
@@ -62,6 +72,8 @@ pub struct ExternalKeyStore {
     pub keys: KeySelection,
     /// Whose signatures it takes, and for which Regions.
     pub credentials: Credentials,
+    /// What is counted of it.
+    pub measures: Arc<StoreMetrics>,
     /// What is blocked of its key manager.
     pub blocks: Arc<Blocks>,
     /// Who may do what with its keys; `None`: whoever KMS's own policies allow.

@@ -23,6 +23,7 @@
 //! | [`descriptor_limit`] | how many connections the system allows |
 //! | [`request_log`] | one line per request |
 //! | [`audit`] | the log of requests and administrators that nobody can change unnoticed |
+//! | [`metrics`] | what is counted and timed, for Prometheus |
 //! | `line_thread` | lines on their way to a thread that writes them |
 //!
 //! A request goes from `server` through `http`, `pipeline`, `authenticate` and `ops` to a key manager.
@@ -45,6 +46,7 @@ pub mod key_manager;
 pub mod key_store;
 pub mod kms;
 mod line_thread;
+pub mod metrics;
 mod ops;
 pub mod pipeline;
 pub mod process_memory;

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use crate::audit::{AuditLog, Receipt};
 use crate::authenticate::authenticate;
 use crate::error::XksError;
+use crate::metrics::{Ending, Mark, Metrics};
 use crate::ops;
 use crate::request_log::{Outcome, Record, RequestLog};
 use crate::runtime::{Runtime, Snapshot};
@@ -89,9 +90,13 @@ pub async fn answer(
     let mut logged = Logged {
         log: runtime.log(),
         audit: runtime.audit(),
+        metrics: runtime.metrics(),
         record: Some(Record::new(now)),
     };
     let record = logged.record.as_mut().expect("taken at the end");
+    if logged.metrics.is_some() {
+        record.measure();
+    }
     let answer = {
         let serving = pin!(serve(runtime, &snapshot, now, head, body, record));
         match without_panic(serving).await {
@@ -123,6 +128,7 @@ async fn recorded(runtime: &Runtime, receipt: Receipt, answer: Answer) -> Answer
 struct Logged<'a> {
     log: &'a RequestLog,
     audit: Option<&'a AuditLog>,
+    metrics: Option<&'a Metrics>,
     record: Option<Record>,
 }
 
@@ -135,6 +141,12 @@ impl Logged<'_> {
             error: answer.error(),
             took: record.started().elapsed(),
         };
+        let ending = match answer {
+            Answer::Ok(_) => Ending::Ok,
+            Answer::MethodNotAllowed => Ending::MethodNotAllowed,
+            Answer::Error(error) => Ending::Error(error.name),
+        };
+        record.count(self.metrics, ending, outcome.took);
         let line = record.finish(outcome);
         self.log.write(&line);
         let audit = self.audit?;
@@ -150,6 +162,8 @@ impl Logged<'_> {
 impl Drop for Logged<'_> {
     fn drop(&mut self) {
         if let Some(record) = self.record.take() {
+            let took = record.started().elapsed();
+            record.count(self.metrics, Ending::Abandoned, took);
             let line = record.abandoned();
             self.log.write(&line);
             if let Some(audit) = self.audit {
@@ -186,6 +200,7 @@ async fn serve(
         }
     };
     record.key_store(&key_store.prefix, key_store.key_manager.name());
+    record.belongs(&key_store.measures, route.operation.name());
     let request = RawRequest {
         head,
         body: body.await?,
@@ -195,9 +210,14 @@ async fn serve(
     }
     // After the body, which would have to be read all the same, and before all work. Health is asked for when it matters.
     if route.operation != Operation::GetHealthStatus && runtime.overload().sheds() {
+        if let Some(metrics) = runtime.metrics() {
+            metrics.shed();
+        }
         return Err(XksError::OVERLOADED.into());
     }
+    record.mark(Mark::BodyRead);
     let request = authenticate(request, &key_store.credentials, now, record)?;
+    record.mark(Mark::Authenticated);
     if key_store.blocks.any() {
         key_store.refuse_blocked(route.operation.external_key_id(), now)?;
     }

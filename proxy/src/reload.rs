@@ -4,11 +4,12 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::time::sleep;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 use xks_api::ids::AccessKeyId;
 
 use crate::admin::{Probed, Server};
@@ -49,11 +50,45 @@ impl Reloader {
         self.key_managers.subscribe()
     }
 
+    pub(crate) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// When the listener's certificate expires; a reload is waited for.
+    pub(crate) fn certificate_end(&self) -> Option<SystemTime> {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, leaf) = X509Certificate::from_der(current.tls.chain.first()?).ok()?;
+        let end = u64::try_from(leaf.validity().not_after.timestamp()).ok()?;
+        Some(SystemTime::UNIX_EPOCH + Duration::from_secs(end))
+    }
+
+    /// The credentials that key managers keep: prefix, access key id, and when each was made.
+    pub(crate) fn credentials(&self) -> Vec<(String, String, SystemTime)> {
+        let mut all = Vec::new();
+        for (_, embedded) in self.key_managers.borrow().embedded() {
+            let kept = embedded.credentials().snapshot();
+            all.extend(kept.iter().map(|(id, credential)| {
+                let prefix = credential.uri_path_prefix.as_str().to_owned();
+                (prefix, id.as_str().to_owned(), credential.created.into())
+            }));
+        }
+        all.sort();
+        all
+    }
+
     /// Reads everything again and takes it up. Waits for the disk.
     ///
     /// # Errors
     /// [`ReloadError`]; then nothing has changed.
     pub fn take_up(&self) -> Result<Reloaded, ReloadError> {
+        let result = self.try_to_take_up();
+        if let Some(metrics) = self.runtime.metrics() {
+            metrics.reload(result.is_ok());
+        }
+        result
+    }
+
+    fn try_to_take_up(&self) -> Result<Reloaded, ReloadError> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let config = Config::load(&self.file)?;
         let key_managers = self.key_managers.borrow().clone().with(&config)?;
@@ -218,6 +253,7 @@ fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
     [
         ("listen", old.listen != new.listen),
         ("health_listen", old.health_listen != new.health_listen),
+        ("metrics_listen", old.metrics_listen != new.metrics_listen),
         (
             "limits.max_connections",
             old.limits.max_connections != new.limits.max_connections,

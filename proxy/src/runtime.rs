@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use crate::audit::AuditLog;
 use crate::health::{Monitored, ProxyIdentity};
 use crate::key_store::KeyStores;
+use crate::metrics::Metrics;
 use crate::request_log::RequestLog;
 use crate::server::body_room::SharedRoom;
 use crate::server::overload::Overload;
@@ -80,6 +81,7 @@ pub struct Runtime {
     snapshot: ArcSwap<Snapshot>,
     log: RequestLog,
     audit: Option<AuditLog>,
+    metrics: Option<Metrics>,
     clock: Clock,
     draining: AtomicBool,
     clients_changed: watch::Sender<()>,
@@ -94,6 +96,7 @@ impl Runtime {
             snapshot: ArcSwap::from_pointee(snapshot),
             log,
             audit: None,
+            metrics: None,
             clock,
             draining: AtomicBool::new(false),
             clients_changed: watch::Sender::new(()),
@@ -107,10 +110,21 @@ impl Runtime {
         Self { audit, ..self }
     }
 
+    /// Counts and times requests, for whoever scrapes.
+    pub fn measured(self) -> Self {
+        Self {
+            metrics: Some(Metrics::default()),
+            ..self
+        }
+    }
+
     /// Takes up another snapshot: for the next request, and for TLS with the next connection.
     ///
     /// Connections are closed, as soon as they have answered, if their client might not be taken any more.
-    pub fn replace(&self, snapshot: Snapshot) {
+    pub fn replace(&self, mut snapshot: Snapshot) {
+        snapshot
+            .key_stores
+            .go_on_counting(&self.snapshot.load().key_stores);
         let snapshot = Arc::new(snapshot);
         snapshot
             .key_stores
@@ -133,6 +147,11 @@ impl Runtime {
     /// The audit log, if there is one.
     pub fn audit(&self) -> Option<&AuditLog> {
         self.audit.as_ref()
+    }
+
+    /// What is counted, if anything is.
+    pub(crate) fn metrics(&self) -> Option<&Metrics> {
+        self.metrics.as_ref()
     }
 
     pub(crate) fn now(&self) -> SystemTime {

@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use crate::http::Door;
+use crate::metrics::{Handshake, Metrics};
 use crate::runtime::Runtime;
 use connection::Protocol;
 
@@ -164,7 +165,8 @@ async fn accept(
                     let runtime = Arc::clone(&runtime);
                     let phases = phases.clone();
                     connections.spawn(async move {
-                        serve(stream, door, runtime, phases).await;
+                        let _counted = Counted::open(&runtime, door);
+                        serve(stream, door, Arc::clone(&runtime), phases).await;
                         drop(permit);
                     });
                 }
@@ -174,6 +176,27 @@ async fn accept(
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
+}
+
+/// A connection that is counted until it is closed.
+struct Counted<'a>(Option<&'a Metrics>, Door);
+
+impl<'a> Counted<'a> {
+    fn open(runtime: &'a Runtime, door: Door) -> Self {
+        let metrics = runtime.metrics();
+        if let Some(metrics) = metrics {
+            metrics.connection_opened(door);
+        }
+        Self(metrics, door)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        if let Some(metrics) = self.0 {
+            metrics.connection_closed(self.1);
+        }
+    }
 }
 
 /// Errors of accept since it last succeeded.
@@ -238,19 +261,30 @@ async fn serve(
                 (Arc::clone(&snapshot.tls), snapshot.limits.handshake_timeout)
             };
             let handshake = TlsAcceptor::from(config).accept(stream);
+            let ended = |how| {
+                if let Some(metrics) = runtime.metrics() {
+                    metrics.handshake(how);
+                }
+            };
             //= xks §Authentication R31, R34
             let stream = match timeout(limit, handshake).await {
-                Ok(Ok(stream)) => stream,
+                Ok(Ok(stream)) => {
+                    ended(Handshake::of(stream.get_ref().1.protocol_version()));
+                    stream
+                }
                 // Load balancers look so whether the port is open.
                 Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                    ended(Handshake::Left);
                     tracing::debug!(%error, "a client left during the TLS handshake");
                     return;
                 }
                 Ok(Err(error)) => {
+                    ended(Handshake::Failed);
                     tracing::info!(%error, "a TLS handshake failed");
                     return;
                 }
                 Err(_) => {
+                    ended(Handshake::TimedOut);
                     tracing::info!("a TLS handshake did not end in time");
                     return;
                 }

@@ -20,6 +20,7 @@
 //! | `kms_setup` | what `xks-proxy kms setup` prints | AWS CLI, Terraform |
 //! | `terraform` | the same, by the provider itself, where it is installed | Terraform |
 //! | `scenario.json` | a store's life from its creation to its reconnection | all |
+//! | `metrics` | what a scrape tells, and that page, dashboards and alerts name what there is | raw HTTP, promtool |
 //! | `model` | KMS's model: the constraints of every input, every paginator | raw HTTP, boto3 |
 //! | `guide` | what `kms-sim/docs/clients.md` tells users to paste | all, and pytest |
 //! | `faults` | key managers with a full disk, behind a dead link, with an expired certificate | raw HTTP |
@@ -48,6 +49,7 @@ mod kms_lost_answers;
 mod kms_refusals;
 mod kms_setup;
 mod load_tool;
+mod metrics;
 mod model;
 mod page;
 mod pasted;

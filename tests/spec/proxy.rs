@@ -251,6 +251,7 @@ fn snapshot(setup: &Setup, monitored: &Arc<Monitored>) -> Snapshot {
             (id, (*secret).try_into().expect("a secret access key"))
         });
         ExternalKeyStore {
+            measures: Arc::default(),
             prefix: prefix.clone(),
             key_manager: Arc::clone(monitored),
             keys,

@@ -125,7 +125,9 @@ impl Folder {
     fn write_config(&self, listen: SocketAddr) -> Result<(), Failure> {
         let text = format!(
             "# Written anew at each start of `xks-proxy dev`.\n\
-             listen = \"{listen}\"\n\n\
+             listen = \"{listen}\"\n\
+             # The start says at which port.\n\
+             metrics_listen = \"127.0.0.1:0\"\n\n\
              [tls]\n\
              certificate_file = \"{CHAIN_FILE}\"\n\
              private_key_file = \"{KEY_FILE}\"\n\n\

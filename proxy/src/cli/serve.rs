@@ -18,6 +18,7 @@ use crate::audit::AuditLog;
 use crate::config::Config;
 use crate::descriptor_limit;
 use crate::health;
+use crate::metrics;
 use crate::process_memory;
 use crate::reload::Reloader;
 use crate::runtime::Runtime;
@@ -78,7 +79,10 @@ pub(super) fn serve(
             (Some(audit), Some(guard))
         }
     };
-    let runtime = Runtime::new(snapshot, log, SystemTime::now).audited(audit);
+    let mut runtime = Runtime::new(snapshot, log, SystemTime::now).audited(audit);
+    if config.metrics_listen.is_some() {
+        runtime = runtime.measured();
+    }
     let runtime = Arc::new(runtime);
     let executor = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -91,6 +95,10 @@ pub(super) fn serve(
                 Some(address) => Some(bind("health_listen", address).await?),
                 None => None,
             },
+        };
+        let metrics = match config.metrics_listen {
+            Some(address) => Some(bind("metrics_listen", address).await?),
+            None => None,
         };
         let mut signals = Signals::new()?;
         let address = listeners.api.local_addr().map_err(|e| cannot_start(&e))?;
@@ -107,6 +115,11 @@ pub(super) fn serve(
             Arc::clone(&runtime),
             key_managers,
         ));
+        if let Some(listener) = metrics {
+            let address = listener.local_addr().map_err(|e| cannot_start(&e))?;
+            tracing::info!("metrics at http://{address}/metrics");
+            tasks.spawn(metrics::listener::serve(listener, Arc::clone(&reloader)));
+        }
         if let Some(interval) = poll_interval {
             tasks.spawn(Arc::clone(&reloader).poll(interval));
         }

@@ -49,6 +49,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where `GET /ping` is answered over plain HTTP.
     pub health_listen: Option<SocketAddr>,
+    /// Where `GET /metrics` is answered over plain HTTP.
+    pub metrics_listen: Option<SocketAddr>,
     /// Certificates, already read.
     pub tls: TlsMaterial,
     /// What a client may use.
@@ -303,6 +305,7 @@ mod tests {
         let Config {
             listen,
             health_listen,
+            metrics_listen,
             tls,
             limits,
             drain,
@@ -317,7 +320,7 @@ mod tests {
             warnings: _,
         } = config;
         format!(
-            "{listen:?} {health_listen:?} {:?} {limits:?} {drain:?} {health:?} {log:?} {audit:?} \
+            "{listen:?} {health_listen:?} {metrics_listen:?} {:?} {limits:?} {drain:?} {health:?} {log:?} {audit:?} \
              {poll_interval:?} {key_managers:?} {key_stores:?}",
             tls.client
         )

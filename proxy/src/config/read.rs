@@ -112,6 +112,7 @@ impl Reader<'_> {
         let listen = root.required("listen", socket_addr, address);
         let health_listen = root.optional("health_listen", socket_addr, address);
         let state_dir = self.state_dir(root);
+        let metrics_listen = root.optional("metrics_listen", socket_addr, address);
         let tls = self.tls(root.section("tls"));
         let limits = limits(root.section("limits"));
         let drain = drain(root.section("drain"));
@@ -125,6 +126,7 @@ impl Reader<'_> {
         Some(Config {
             listen: listen?,
             health_listen,
+            metrics_listen,
             tls: tls?,
             limits,
             drain,

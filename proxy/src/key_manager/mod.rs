@@ -43,10 +43,26 @@ pub trait KeyManager: Send + Sync {
     /// Somebody asked for a reload: what was given up until somebody mends it is tried once more.
     fn reconsider(&self) {}
 
+    /// How much it has to do; `None` where nothing ever waits for it.
+    fn load(&self) -> Option<Load> {
+        None
+    }
+
     /// How many proxies there are, where the key manager knows: those that share its keys count each other.
     fn fleet_size(&self) -> Option<NonZeroU32> {
         None
     }
+}
+
+/// How much a key manager has to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Load {
+    /// Calls that wait for another one to end.
+    pub waiting: usize,
+    /// Calls that were not answered yet.
+    pub running: usize,
+    /// Whether it is left alone since it fails.
+    pub circuit_open: bool,
 }
 
 /// One key, its version pinned.

@@ -8,6 +8,7 @@ use xks_api::sealed::FramedAad;
 
 use super::{Context, Encoded, record_refused, require_usage, usable_key};
 use crate::error::XksError;
+use crate::metrics::Mark;
 
 pub(super) async fn run(
     id: &ExternalKeyId,
@@ -36,6 +37,7 @@ pub(super) async fn run(
     {
         return Err((*e).into());
     }
+    context.record.mark(Mark::KeyManagerAsked);
     let key = usable_key(id, context.key_store).await?;
     require_usage(
         &*key,
@@ -46,6 +48,7 @@ pub(super) async fn run(
     //= xks §Decrypt R22: changed metadata is a changed AAD.
     let aad = FramedAad::new(&request.aad, &request.sealed.metadata);
     let plaintext = key.open(&request.sealed, &aad).await?;
+    context.record.mark(Mark::KeyManagerAnswered);
     //= xks §Decrypt R23
     if plaintext.expose().len() != request.sealed.ciphertext.len() {
         return Err(XksError::INTERNAL.because("plaintext and ciphertext differ in length"));

@@ -11,6 +11,7 @@ use xks_api::sealed::{FramedAad, cdiv};
 use super::{Context, Encoded, record_refused, require_usage, usable_key};
 use crate::error::XksError;
 use crate::key_manager::ExternalKey;
+use crate::metrics::Mark;
 
 pub(super) async fn run(
     id: &ExternalKeyId,
@@ -33,6 +34,7 @@ pub(super) async fn run(
         Err(_) => context.admit_refused(OperationName::Encrypt, id, body)?,
     }
     let request = parsed?;
+    context.record.mark(Mark::KeyManagerAsked);
     let key = usable_key(id, context.key_store).await?;
     require_usage(
         &*key,
@@ -48,6 +50,7 @@ pub(super) async fn run(
         )?;
     }
     let response = seal(&key, &request).await?;
+    context.record.mark(Mark::KeyManagerAnswered);
     Ok(Encoded::Open(response.encode()))
 }
 

@@ -4,6 +4,7 @@ use xks_api::message::{EkmFleetDetail, GetHealthStatusRequest, GetHealthStatusRe
 
 use super::{Context, Encoded};
 use crate::error::XksError;
+use crate::metrics::Mark;
 
 //= xks §GetHealthStatus R24, R26: deep, and asks no one whether the caller may know.
 pub(super) async fn run(body: &[u8], context: Context<'_>) -> Result<Encoded, XksError> {
@@ -12,7 +13,9 @@ pub(super) async fn run(body: &[u8], context: Context<'_>) -> Result<Encoded, Xk
         .record
         .health_request_metadata(&request.request_metadata);
     let key_manager = &context.key_store.key_manager;
+    context.record.mark(Mark::KeyManagerAsked);
     let status = key_manager.health(context.deadline).await;
+    context.record.mark(Mark::KeyManagerAnswered);
     let description = key_manager.key_manager().description();
     let counted = key_manager.key_manager().fleet_size();
     let fleet_size = counted.unwrap_or(context.identity.fleet_size);

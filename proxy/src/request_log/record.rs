@@ -3,14 +3,16 @@
 //! No line ever holds plaintext, AAD or a secret: only what [`Record`] has a method for.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 use xks_api::ids::{AccessKeyId, UriPathPrefix};
 use xks_api::metadata::{HealthRequestMetadata, RequestMetadata};
-use xks_api::route::Operation;
+use xks_api::route::{Operation, OperationName};
 
 use crate::error::XksError;
+use crate::metrics::{Ending, Mark, Marks, Metrics, StoreMetrics};
 
 /// How a request ended.
 #[derive(Clone, Copy)]
@@ -25,6 +27,8 @@ pub(crate) struct Outcome<'a> {
 pub(crate) struct Record {
     line: String,
     started: Instant,
+    /// Where requests are measured.
+    marks: Option<Marks>,
 }
 
 impl Record {
@@ -37,6 +41,33 @@ impl Record {
         Self {
             line,
             started: Instant::now(),
+            marks: None,
+        }
+    }
+
+    /// Takes note of when its stages begin and end, from here on.
+    pub(crate) fn measure(&mut self) {
+        self.marks = Some(Marks::default());
+    }
+
+    /// Notes a moment; without measuring, the clock is not looked at.
+    pub(crate) fn mark(&mut self, mark: Mark) {
+        if let Some(marks) = &mut self.marks {
+            marks.set(mark, self.started.elapsed());
+        }
+    }
+
+    /// Says whose request it is.
+    pub(crate) fn belongs(&mut self, store: &Arc<StoreMetrics>, operation: OperationName) {
+        if let Some(marks) = &mut self.marks {
+            marks.belong(store, operation);
+        }
+    }
+
+    /// Counts the request, at its end.
+    pub(crate) fn count(&self, metrics: Option<&Metrics>, ending: Ending, took: Duration) {
+        if let (Some(marks), Some(metrics)) = (&self.marks, metrics) {
+            marks.count(metrics, ending, took);
         }
     }
 

@@ -30,6 +30,11 @@ impl Overload {
         u64::from(turn) < share
     }
 
+    /// How long tasks waited when it was last looked at.
+    pub(crate) fn wait(&self) -> Duration {
+        Duration::from_micros(self.wait.load(Ordering::Relaxed).into())
+    }
+
     /// Looks again and again. Ends when it is dropped.
     pub(super) async fn watch(&self) {
         let mut shedding = false;

@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout_at};
 
 pub use self::breaker::{Breaker, BreakerConfig, Change, Failure, Outcome, Refused, Ticket};
-use super::KeyManagerError;
+use super::{KeyManagerError, Load};
 
 /// How many calls run and wait, and when the breaker opens.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -40,6 +40,7 @@ impl Default for CircuitConfig {
 pub struct Circuit {
     name: Box<str>,
     running: Semaphore,
+    max_concurrent: usize,
     waiting: AtomicUsize,
     max_waiting: usize,
     breaker: Mutex<Breaker>,
@@ -51,6 +52,7 @@ impl Circuit {
         Self {
             name: name.into(),
             running: Semaphore::new(config.max_concurrent.min(Semaphore::MAX_PERMITS)),
+            max_concurrent: config.max_concurrent.min(Semaphore::MAX_PERMITS),
             waiting: AtomicUsize::new(0),
             max_waiting: config.max_waiting,
             breaker: Mutex::new(Breaker::new(config.breaker.clone())),
@@ -85,6 +87,16 @@ impl Circuit {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) => Err(KeyManagerError::Overloaded), // never closed
             Err(_) => Err(KeyManagerError::TimedOut),
+        }
+    }
+
+    /// How much there is to do.
+    pub fn load(&self) -> Load {
+        let free = self.running.available_permits();
+        Load {
+            waiting: self.waiting.load(Ordering::Relaxed),
+            running: self.max_concurrent.saturating_sub(free),
+            circuit_open: !self.is_closed(),
         }
     }
 

@@ -35,7 +35,7 @@ use self::library::Library;
 use self::token::Token;
 use self::worker::Workers;
 use super::embedded::Usages;
-use super::{Answer, Description, ExternalKey, InstanceHealth, KeyManager, KeyManagerError};
+use super::{Answer, Description, ExternalKey, InstanceHealth, KeyManager, KeyManagerError, Load};
 
 /// The key manager of one token.
 pub struct Pkcs11KeyManager {
@@ -115,6 +115,10 @@ impl KeyManager for Pkcs11KeyManager {
             }
         }
         description
+    }
+
+    fn load(&self) -> Option<Load> {
+        Some(self.workers.load())
     }
 
     fn reconsider(&self) {

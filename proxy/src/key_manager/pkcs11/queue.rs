@@ -76,6 +76,11 @@ impl<T> Queue<T> {
         }
     }
 
+    /// How many pieces wait.
+    pub(super) fn len(&self) -> usize {
+        self.lock().waiting.len()
+    }
+
     /// Ends all workers. What waits is dropped with the queue.
     pub(super) fn close(&self) {
         self.lock().closed = true;

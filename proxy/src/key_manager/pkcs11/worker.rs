@@ -19,6 +19,7 @@ use super::queue::{Full, Queue};
 use super::rv::{Again, Meaning};
 use super::token::Token;
 use crate::key_manager::KeyManagerError;
+use crate::key_manager::Load;
 use crate::key_manager::circuit::{self, BreakerConfig, Circuit, CircuitConfig, Outcome};
 
 /// Something to do with a session.
@@ -75,6 +76,18 @@ impl Workers {
 
     pub(super) fn token(&self) -> &Token {
         &self.token
+    }
+
+    /// How much the threads have to do.
+    pub(super) fn load(&self) -> Load {
+        let waiting = self.queue.len();
+        let load = self.circuit.load();
+        Load {
+            waiting,
+            // The bulkhead has room for those that wait, too.
+            running: load.running.saturating_sub(waiting),
+            circuit_open: load.circuit_open,
+        }
     }
 
     /// Has a worker do it, within the time that a call has, unless too many calls have failed lately.

@@ -46,7 +46,7 @@ use self::session::Session;
 use super::circuit::{Circuit, Outcome};
 use super::embedded::Usages;
 use super::{
-    Answer, Description, ExternalKey, Instance, InstanceHealth, KeyManager, KeyManagerError,
+    Answer, Description, ExternalKey, Instance, InstanceHealth, KeyManager, KeyManagerError, Load,
 };
 
 /// A key manager whose keys are in Transit.
@@ -122,6 +122,10 @@ fn external(shared: &Arc<Shared>, mapped: MappedKey, known: KnownKey) -> Arc<dyn
 }
 
 impl KeyManager for Transit {
+    fn load(&self) -> Option<Load> {
+        Some(self.shared.circuit.load())
+    }
+
     fn resolve<'a>(&'a self, id: &'a ExternalKeyId) -> Answer<'a, Arc<dyn ExternalKey>> {
         let settings = &self.shared.settings;
         match settings.keys.find(id, &settings.test_key) {
