@@ -32,9 +32,9 @@
 //! | `pasted` | what the README and the demo tell users to paste | boto3, AWS CLI |
 //! | `load_tool` | `xks-load`: what it sends, counts, and says of servers that do not do well | itself |
 
-mod authorization;
 mod audit;
 mod audit_guide;
+mod authorization;
 mod aws_page;
 mod block;
 mod clients;

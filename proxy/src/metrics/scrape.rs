@@ -1,7 +1,7 @@
 //! Everything that there is to tell, read at one moment.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use tokio::time::Instant;
 use xks_api::message::HealthStatus;
@@ -241,25 +241,25 @@ fn secrets(text: &mut Exposition, reloader: &Reloader) {
     let now = SystemTime::now();
     if let Some(end) = reloader.certificate_end() {
         text.family(
-            "xks_certificate_days_to_expire",
+            "xks_certificate_expires_in_seconds",
             "gauge",
-            "Days until the certificate of the API's listener expires.",
+            "Time until the certificate of the API's listener expires.",
         );
         let left = match end.duration_since(now) {
-            Ok(left) => days(left),
-            Err(over) => -days(over.duration()),
+            Ok(left) => left.as_secs_f64(),
+            Err(over) => -over.duration().as_secs_f64(),
         };
         text.sample(&[], left);
     }
     text.family(
-        "xks_credential_age_days",
+        "xks_credential_age_seconds",
         "gauge",
-        "Days since a credential was made; of those that the proxy keeps itself.",
+        "Time since a credential was made; of those that the proxy keeps itself.",
     );
     for (prefix, id, created) in reloader.credentials() {
         let age = now.duration_since(created).unwrap_or_default();
         let labels = [("uri_path_prefix", &*prefix), ("access_key_id", &*id)];
-        text.sample(&labels, days(age));
+        text.sample(&labels, age.as_secs_f64());
     }
 }
 
@@ -322,10 +322,6 @@ fn counter(text: &mut Exposition, name: &'static str, help: &str, value: &Atomic
 fn seconds(time: SystemTime) -> f64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     since.unwrap_or_default().as_secs_f64()
-}
-
-fn days(time: Duration) -> f64 {
-    time.as_secs_f64() / 86_400.0
 }
 
 /// The second number of `/proc/self/statm`, in pages.
