@@ -13,6 +13,8 @@ pub(crate) struct Load {
     /// Requests per second; as many as there can be without it.
     pub(crate) rate: Option<f64>,
     pub(crate) connections: usize,
+    /// At a time on each connection: over HTTP/1.1 where it is one, else over HTTP/2.
+    pub(crate) streams: usize,
     pub(crate) presigned: bool,
     pub(crate) timeout: Duration,
     pub(crate) warm_up: Duration,
@@ -65,6 +67,9 @@ impl Load {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
+        if self.streams > 1 {
+            command.args(["--http", "2", "--streams", &self.streams.to_string()]);
+        }
         if let Some(rate) = self.rate {
             command.args(["--rate", &format!("{rate:.0}")]);
         }

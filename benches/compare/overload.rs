@@ -23,9 +23,26 @@ pub(crate) fn overload(run: &Run, results: &mut Results) {
         },
         ..Setup::default()
     });
+    for (http, connections, streams) in [
+        ("HTTP/1.1", run.of(512, 16), 1),
+        ("HTTP/2", run.of(16, 2), run.of(32, 8)),
+    ] {
+        goodput(run, results, &server, http, connections, streams);
+    }
+}
+
+fn goodput(
+    run: &Run,
+    results: &mut Results,
+    server: &Server,
+    http: &str,
+    connections: usize,
+    streams: usize,
+) {
     let load = |rate: Option<f64>, connections: usize| Load {
         rate,
         connections,
+        streams,
         presigned: true,
         timeout: KMS_PATIENCE,
         warm_up: run.time / 4,
@@ -33,20 +50,30 @@ pub(crate) fn overload(run: &Run, results: &mut Results) {
         placement: Placement::core(second_core()),
     };
     let capacities: Vec<f64> = (0..run.rounds)
-        .map(|_| load(None, 64).run(&server).rate)
+        .map(|_| load(None, connections).run(server).rate)
         .collect();
-    let capacity = results.row("closed loop", "capacity", "/s", None, capacities);
+    let capacity = results.row(
+        &format!("{http}, closed loop"),
+        "capacity",
+        "/s",
+        None,
+        capacities,
+    );
     let mut worst: f64 = 1.0;
     for share in [0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 3.0] {
         let offered = (capacity * share).max(1.0);
         let reports: Vec<_> = (0..run.rounds)
-            .map(|_| load(Some(offered), run.of(512, 16)).run(&server))
+            .map(|_| load(Some(offered), connections).run(server))
             .collect();
-        let series = format!("{share} × capacity");
+        let series = format!("{http}, {share} × capacity");
         let mut row = |figure: &str, unit: &str, values: Vec<f64>| {
             results.row(&series, figure, unit, Some(offered), values)
         };
-        let goodput = row("goodput", "/s", reports.iter().map(|r| r.rate).collect());
+        let goodput = row(
+            &format!("goodput over {http}"),
+            "/s",
+            reports.iter().map(|r| r.rate).collect(),
+        );
         row(
             "p50 of answers",
             "ms",
@@ -77,7 +104,8 @@ pub(crate) fn overload(run: &Run, results: &mut Results) {
             worst = worst.min(goodput / capacity);
         }
     }
-    results.at_least("goodput under overload, of capacity", worst, 0.8, "×");
+    let figure = format!("goodput under overload over {http}, of capacity");
+    results.at_least(&figure, worst, 0.8, "×");
 }
 
 /// A process that never rests, on one core.

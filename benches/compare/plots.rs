@@ -99,7 +99,7 @@ const PLOTS: &[Plot] = &[
         measurement: "overload",
         unit: "answers/s within 250 ms",
         x: Scale::Linear,
-        lines: &["goodput"],
+        lines: &["goodput over HTTP/1.1", "goodput over HTTP/2"],
         identity: true,
     },
 ];

@@ -18,6 +18,7 @@ pub(crate) fn soak(run: &Run, results: &mut Results) {
         rate: Some(run.of(1_800.0, 100.0)),
         connections: 64,
         presigned: false,
+        streams: 1,
         timeout: Duration::from_secs(1),
         warm_up: Duration::ZERO,
         time: run.soak,

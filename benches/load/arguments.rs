@@ -89,7 +89,8 @@ pub(crate) struct Arguments {
     /// that is faster than this tool signs
     #[arg(long)]
     pub(crate) presigned: bool,
-    /// How long an answer may take before it counts as an error and its connection is given up
+    /// How long an answer may take before it counts as an error and its connection is given up. A request that finds no
+    /// connection within that time is not sent
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub(crate) timeout: Duration,
 

@@ -2,6 +2,8 @@
 //!
 //! In an open loop latency counts from the moment a request was due, whoever was late: the time that it waited for a
 //! free connection is in it, so that a stalled server is charged for all that should have been sent meanwhile.
+//!
+//! Connections are opened beforehand, a few at a time: a load that begins with a thousand handshakes measures those.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +17,7 @@ use http_body_util::Full;
 use serde_json::Value;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
 use crate::connection::{Broken, Connection};
 use crate::signing::Signer;
@@ -100,6 +102,10 @@ impl Load {
 
 /// Runs the load to its end; gives when the measured time began.
 pub(crate) async fn run(load: Arc<Load>, shape: Shape) -> Instant {
+    let slots: Vec<_> = (0..shape.connections)
+        .map(|_| Arc::new(Slot::default()))
+        .collect();
+    connect(&load, &slots).await;
     let start = Instant::now() + HEAD_START;
     let measured = Window {
         from: start + shape.warm_up,
@@ -119,19 +125,19 @@ pub(crate) async fn run(load: Arc<Load>, shape: Shape) -> Instant {
     });
     let stop = Arc::new(AtomicBool::new(false));
     let mut workers = JoinSet::new();
-    for connection in 0..shape.connections {
-        let slot = Arc::new(Slot::default());
-        for stream in 0..shape.streams {
-            let worker = Worker {
-                load: Arc::clone(&load),
-                slot: Arc::clone(&slot),
-                schedule: schedule.clone(),
-                stop: Arc::clone(&stop),
-                measured,
-                number: usize::try_from(connection * shape.streams + stream).unwrap_or_default(),
-            };
-            workers.spawn(worker.run());
-        }
+    let slots = slots
+        .iter()
+        .flat_map(|slot| (0..shape.streams).map(move |_| slot));
+    for (number, slot) in slots.enumerate() {
+        let worker = Worker {
+            load: Arc::clone(&load),
+            slot: Arc::clone(slot),
+            schedule: schedule.clone(),
+            stop: Arc::clone(&stop),
+            measured,
+            number,
+        };
+        workers.spawn(worker.run());
     }
     tokio::time::sleep_until(measured.until.into()).await;
     // What was due but waits for a connection has as long as an answer may take.
@@ -139,7 +145,7 @@ pub(crate) async fn run(load: Arc<Load>, shape: Shape) -> Instant {
     if schedule.is_none() {
         stop.store(true, Ordering::Relaxed);
     }
-    while let Ok(Some(_)) = tokio::time::timeout_at(grace.into(), workers.join_next()).await {}
+    while let Ok(Some(_)) = timeout_at(grace.into(), workers.join_next()).await {}
     stop.store(true, Ordering::Relaxed);
     while workers.join_next().await.is_some() {}
     if let Some(schedule) = schedule {
@@ -157,6 +163,25 @@ pub(crate) async fn run(load: Arc<Load>, shape: Shape) -> Instant {
         signing.abort();
     }
     measured.from
+}
+
+/// Opens all connections. Those that cannot be are left to the requests that need them, which tell what is wrong.
+async fn connect(load: &Arc<Load>, slots: &[Arc<Slot>]) {
+    let opened = async {
+        let mut opening = JoinSet::new();
+        for slot in slots {
+            if opening.len() >= OPENED_AT_A_TIME && opening.join_next().await.is_none() {
+                break;
+            }
+            let (load, slot) = (Arc::clone(load), Arc::clone(slot));
+            opening.spawn(async move {
+                let connection = Connection::open(&load.target).await.ok();
+                slot.0.lock().await.connection = connection;
+            });
+        }
+        while opening.join_next().await.is_some() {}
+    };
+    drop(timeout(TIME_TO_OPEN, opened).await);
 }
 
 /// The measured time.
@@ -218,6 +243,8 @@ struct Slot(Mutex<Kept>);
 struct Kept {
     connection: Option<Connection>,
     used: u32,
+    /// Requests in a row.
+    timed_out: u32,
     /// Which connection this is: one that broke takes its successor for itself.
     number: u64,
 }
@@ -235,6 +262,13 @@ impl Worker {
     async fn run(self) {
         let mut next = self.number;
         while let Some(due) = self.due().await {
+            if due.elapsed() >= self.load.timeout {
+                // Nobody waits for its answer any more.
+                if self.measured.contains(due) {
+                    self.load.counts.unsent.fetch_add(1, Ordering::Relaxed);
+                }
+                continue;
+            }
             let index = next % self.load.templates.len();
             next = index + 1;
             let outcome = self.send(index).await;
@@ -292,7 +326,7 @@ impl Worker {
         };
         match timeout(load.timeout, exchange).await {
             Err(_) => {
-                self.slot.0.lock().await.connection = None;
+                self.slot.timed_out().await;
                 Err(format!("no answer within {:?}", load.timeout))
             }
             Ok(Err(broken)) => Err(broken.text().to_owned()),
@@ -332,10 +366,21 @@ impl Worker {
 }
 
 impl Slot {
+    /// Over HTTP/1.1, the connection went with its request. Over HTTP/2 others share it, until none is answered any more.
+    async fn timed_out(&self) {
+        let mut kept = self.0.lock().await;
+        kept.timed_out += 1;
+        if kept.timed_out > MAX_TIMED_OUT {
+            kept.timed_out = 0;
+            kept.connection = None;
+        }
+    }
+
     async fn give_back(&self, connection: Connection, number: u64) {
         let mut kept = self.0.lock().await;
-        if kept.connection.is_none() && kept.number == number {
-            kept.connection = Some(connection);
+        if kept.number == number {
+            kept.timed_out = 0;
+            kept.connection.get_or_insert(connection);
         }
     }
 
@@ -365,4 +410,9 @@ pub(crate) fn refusal(status: StatusCode, body: &[u8]) -> String {
 
 /// Time for the workers to be there when the first request is due.
 const HEAD_START: Duration = Duration::from_millis(50);
+/// Beforehand; few enough for the first to be served before the last gives up.
+const OPENED_AT_A_TIME: usize = 16;
+/// Over one HTTP/2 connection, before it is given up.
+const MAX_TIMED_OUT: u32 = 100;
+const TIME_TO_OPEN: Duration = Duration::from_secs(10);
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(1);

@@ -5,6 +5,7 @@
 pub(crate) mod activity;
 pub(crate) mod body_room;
 mod connection;
+mod handshake;
 pub mod overload;
 mod rarely;
 mod stream;
@@ -17,13 +18,13 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tokio_rustls::TlsAcceptor;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::http::Door;
 use crate::metrics::{Handshake, Metrics};
 use crate::runtime::Runtime;
 use connection::Protocol;
+use handshake::{Failed, Turns, handshake};
 
 /// Where requests come in.
 pub struct Listeners {
@@ -131,6 +132,7 @@ async fn accept(
     phases: watch::Receiver<Phase>,
 ) {
     let permits = Arc::new(Semaphore::new(max_connections));
+    let turns = Turns::of_this_runtime();
     let mut connections = JoinSet::new();
     let mut own_phases = phases.clone();
     let mut closed = pin!(reached(&mut own_phases, Phase::Closing));
@@ -164,9 +166,10 @@ async fn accept(
                     failures.end();
                     let runtime = Arc::clone(&runtime);
                     let phases = phases.clone();
+                    let turns = Arc::clone(&turns);
                     connections.spawn(async move {
                         let _counted = Counted::open(&runtime, door);
-                        serve(stream, door, Arc::clone(&runtime), phases).await;
+                        serve(stream, door, Arc::clone(&runtime), phases, &turns).await;
                         drop(permit);
                     });
                 }
@@ -235,6 +238,7 @@ async fn serve(
     door: Door,
     runtime: Arc<Runtime>,
     phases: watch::Receiver<Phase>,
+    turns: &Arc<Turns>,
 ) {
     // Answers are small; waiting for more of them costs the caller 40 ms.
     if let Err(error) = stream.set_nodelay(true) {
@@ -260,34 +264,19 @@ async fn serve(
                 let snapshot = runtime.snapshot();
                 (Arc::clone(&snapshot.tls), snapshot.limits.handshake_timeout)
             };
-            let handshake = TlsAcceptor::from(config).accept(stream);
-            let ended = |how| {
-                if let Some(metrics) = runtime.metrics() {
-                    metrics.handshake(how);
-                }
-            };
-            //= xks §Authentication R31, R34
-            let stream = match timeout(limit, handshake).await {
-                Ok(Ok(stream)) => {
-                    ended(Handshake::of(stream.get_ref().1.protocol_version()));
-                    stream
-                }
-                // Load balancers look so whether the port is open.
-                Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    ended(Handshake::Left);
-                    tracing::debug!(%error, "a client left during the TLS handshake");
-                    return;
-                }
-                Ok(Err(error)) => {
-                    ended(Handshake::Failed);
-                    tracing::info!(%error, "a TLS handshake failed");
-                    return;
-                }
-                Err(_) => {
-                    ended(Handshake::TimedOut);
-                    tracing::info!("a TLS handshake did not end in time");
-                    return;
-                }
+            let result = handshake(stream, config, limit, turns).await;
+            if let Some(metrics) = runtime.metrics() {
+                metrics.handshake(match &result {
+                    Ok(stream) => Handshake::of(stream.get_ref().1.protocol_version()),
+                    Err(Failed::Left) => Handshake::Left,
+                    Err(Failed::Broken(_)) => Handshake::Failed,
+                    Err(Failed::TimedOut) => Handshake::TimedOut,
+                });
+            }
+            let stream = match result {
+                Ok(stream) => stream,
+                Err(failed @ Failed::Left) => return tracing::debug!("{failed}"),
+                Err(failed) => return tracing::info!("{failed}"),
             };
             //= xks §API content type R2
             let protocol = match stream.get_ref().1.alpn_protocol() {

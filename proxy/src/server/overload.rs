@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use tokio::task;
 use tokio::time::{Instant, sleep_until};
 
 /// How long tasks waited for a processor when it was last looked at.
@@ -46,7 +47,7 @@ impl Overload {
             sleep_until(due).await;
             last.rotate_right(1);
             let [newest, ..] = &mut last;
-            *newest = due.elapsed();
+            *newest = in_line(due).await;
             // A stall makes one probe late; where requests stand in line, all of them are.
             let wait = last.into_iter().min().unwrap_or_default();
             let sheds = self.note(wait);
@@ -69,6 +70,18 @@ impl Overload {
         self.wait.store(now, Ordering::Relaxed);
         now > LONG_WAIT
     }
+}
+
+/// How long after a moment the runtime gets to a task that stands in line like all others.
+async fn in_line(since: Instant) -> Duration {
+    // The runtime lets the task that was woken last go first, as it would this one. Another one after it sends it to the
+    // end of the line.
+    let (probe, last) = (
+        task::spawn(async move { since.elapsed() }),
+        task::spawn(async {}),
+    );
+    drop(last.await);
+    probe.await.unwrap_or_default()
 }
 
 /// In microseconds: from here on requests are turned away,
