@@ -21,6 +21,7 @@ use crate::key_manager::pkcs11::{self, Pkcs11KeyManager};
 use crate::key_manager::transit::{self, Transit};
 use crate::key_store::{ExternalKeyStore, KeyStores};
 use crate::runtime::Snapshot;
+use crate::throttle::Quota;
 use crate::tls::{TlsError, server_config};
 
 /// The key managers that are open, by the name that the configuration gives them.
@@ -283,6 +284,7 @@ impl KeyManagers {
             keys: store.keys.clone(),
             blocks: self.blocks(open),
             policy: store.policy.clone(),
+            quota: store.quota.map(Quota::new),
             credentials: Credentials::new(
                 store.prefix.clone(),
                 store.regions.clone(),

@@ -83,6 +83,10 @@ impl XksError {
         "the proxy cannot record requests in its audit log, and so it serves none",
     );
     pub(crate) const OVERLOADED: Self = Self::new(ErrorName::Throttling, "the proxy is overloaded");
+    pub(crate) const QUOTA: Self = Self::new(
+        ErrorName::Throttling,
+        "the quota of the external key store is used up",
+    );
     pub(crate) const TOO_MANY_BODIES: Self = Self::new(
         ErrorName::Throttling,
         "too many requests on this connection are incomplete",

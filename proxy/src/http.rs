@@ -104,6 +104,7 @@ async fn api(
         path: parts.uri.path(),
         query: parts.uri.query(),
         authority: parts.uri.authority().map(http::uri::Authority::as_str),
+        client: activity.client(),
         headers: &parts.headers,
     };
     let body = Body {

@@ -17,6 +17,7 @@ use crate::glob::Glob;
 use crate::health::Monitored;
 use crate::key_manager::KeyManager;
 use crate::metrics::StoreMetrics;
+use crate::throttle::Quota;
 
 /// All external key stores of a proxy.
 #[derive(Default)]
@@ -38,11 +39,17 @@ impl KeyStores {
         self.0.get(prefix).ok_or(XksError::INVALID_URI_PATH)
     }
 
-    /// Takes over when credentials were last used from the stores that these replace.
-    pub(crate) fn take_over_last_uses(&self, old: &Self) {
-        for store in self.iter() {
-            if let Some(old) = old.0.get(&store.prefix) {
-                store.credentials.take_over_last_uses(&old.credentials);
+    /// Takes over, from the stores that these replace, when credentials were last used, and what of quotas is used up.
+    pub(crate) fn take_over(&mut self, old: &Self) {
+        for (prefix, store) in &mut self.0 {
+            let Some(old) = old.0.get(prefix) else {
+                continue;
+            };
+            store.credentials.take_over_last_uses(&old.credentials);
+            if let (Some(quota), Some(old)) = (&mut store.quota, &old.quota)
+                && quota.config() == old.config()
+            {
+                *quota = Arc::clone(old);
             }
         }
     }
@@ -78,6 +85,8 @@ pub struct ExternalKeyStore {
     pub blocks: Arc<Blocks>,
     /// Who may do what with its keys; `None`: whoever KMS's own policies allow.
     pub policy: Option<Arc<Policy>>,
+    /// How many requests are served; as many as there are, if `None`.
+    pub quota: Option<Arc<Quota>>,
 }
 
 impl ExternalKeyStore {

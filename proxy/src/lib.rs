@@ -10,6 +10,7 @@
 //! | [`control`] | what governs keys: blocks |
 //! | [`config`] | the configuration file, and everything that is read from files |
 //! | [`server`] | listeners, connections, deadlines, drain |
+//! | [`throttle`] | quotas of key stores |
 //! | [`tls`] | certificates, suites, client names |
 //! | [`runtime`] | what connections share |
 //! | [`pipeline`] | the order of checks, from a request to its answer |
@@ -54,4 +55,5 @@ pub mod reload;
 pub mod request_log;
 pub mod runtime;
 pub mod server;
+pub mod throttle;
 pub mod tls;

@@ -33,6 +33,8 @@ pub struct RequestHead<'a> {
     pub query: Option<&'a str>,
     /// `:authority` of HTTP/2, which stands for `host`.
     pub authority: Option<&'a str>,
+    /// For whom a load balancer connected, if it said so.
+    pub client: Option<&'a str>,
     /// Every header.
     pub headers: &'a http::HeaderMap,
 }
@@ -181,6 +183,9 @@ async fn serve(
     body: impl Future<Output = Result<Zeroizing<Vec<u8>>, XksError>>,
     record: &mut Record,
 ) -> Result<Encoded, Refusal> {
+    if let Some(client) = head.client {
+        record.client(client);
+    }
     let route = match route(head.method, head.path) {
         Ok(route) => route,
         Err(no_route) => {
@@ -221,6 +226,13 @@ async fn serve(
     if key_store.blocks.any() {
         key_store.refuse_blocked(route.operation.external_key_id(), now)?;
     }
+    // After authentication, so that strangers cannot use a quota up.
+    let _permit = match &key_store.quota {
+        Some(quota) if route.operation != Operation::GetHealthStatus => {
+            Some(quota.admit(record.started())?)
+        }
+        _ => None,
+    };
     let deadline = record.started() + snapshot.limits.key_manager_timeout;
     let context = ops::Context {
         key_store,

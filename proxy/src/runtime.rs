@@ -1,5 +1,6 @@
 //! What all connections share: one snapshot of the configuration, exchanged as a whole, and the request log.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
@@ -13,6 +14,7 @@ use crate::key_store::KeyStores;
 use crate::metrics::Metrics;
 use crate::request_log::RequestLog;
 use crate::server::body_room::SharedRoom;
+use crate::server::networks::Network;
 use crate::server::overload::Overload;
 use crate::tls::ClientAuthentication;
 
@@ -40,6 +42,10 @@ pub struct Snapshot {
 pub struct Limits {
     /// Connections at a time; read once, when the server starts.
     pub max_connections: usize,
+    /// Connections at a time from one address; not limited, if `None`.
+    pub max_connections_per_address: Option<NonZeroU32>,
+    /// Peers that say for whom they connect, with a header of the PROXY protocol.
+    pub proxy_protocol_from: Arc<[Network]>,
     /// The longest request body, in bytes.
     pub max_body_bytes: usize,
     /// From accept to the end of the TLS handshake.
@@ -65,6 +71,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 4_096,
+            max_connections_per_address: None,
+            proxy_protocol_from: Arc::default(),
             max_body_bytes: 64 * 1024,
             handshake_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(5),
@@ -125,10 +133,10 @@ impl Runtime {
         snapshot
             .key_stores
             .go_on_counting(&self.snapshot.load().key_stores);
-        let snapshot = Arc::new(snapshot);
         snapshot
             .key_stores
-            .take_over_last_uses(&self.snapshot.load().key_stores);
+            .take_over(&self.snapshot.load().key_stores);
+        let snapshot = Arc::new(snapshot);
         let old = self.snapshot.swap(Arc::clone(&snapshot));
         if old.client_authentication != snapshot.client_authentication {
             self.clients_changed.send_replace(());

@@ -6,11 +6,16 @@ pub(crate) mod activity;
 pub(crate) mod body_room;
 mod connection;
 mod handshake;
+pub mod networks;
+mod origin;
 pub mod overload;
+mod per_address;
+mod proxy_protocol;
 mod rarely;
 mod stream;
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,6 +30,7 @@ use crate::metrics::{Handshake, Metrics};
 use crate::runtime::Runtime;
 use connection::Protocol;
 use handshake::{Failed, Turns, handshake};
+use per_address::PerAddress;
 
 /// Where requests come in.
 pub struct Listeners {
@@ -131,6 +137,7 @@ async fn accept(
     runtime: Arc<Runtime>,
     phases: watch::Receiver<Phase>,
 ) {
+    let counts = Arc::new(PerAddress::default());
     let permits = Arc::new(Semaphore::new(max_connections));
     let turns = Turns::of_this_runtime();
     let mut connections = JoinSet::new();
@@ -162,14 +169,15 @@ async fn accept(
             () = &mut closed => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             (accepted, permit) = next => match accepted {
-                Ok((stream, _)) => {
+                Ok((stream, peer)) => {
                     failures.end();
                     let runtime = Arc::clone(&runtime);
-                    let phases = phases.clone();
+                    let (phases, counts) = (phases.clone(), Arc::clone(&counts));
                     let turns = Arc::clone(&turns);
                     connections.spawn(async move {
                         let _counted = Counted::open(&runtime, door);
-                        serve(stream, door, Arc::clone(&runtime), phases, &turns).await;
+                        let runtime = Arc::clone(&runtime);
+                        serve(stream, peer, door, runtime, phases, counts, &turns).await;
                         drop(permit);
                     });
                 }
@@ -234,22 +242,29 @@ impl Failures {
 }
 
 async fn serve(
-    stream: TcpStream,
+    mut stream: TcpStream,
+    peer: SocketAddr,
     door: Door,
     runtime: Arc<Runtime>,
     phases: watch::Receiver<Phase>,
+    counts: Arc<PerAddress>,
     turns: &Arc<Turns>,
 ) {
     // Answers are small; waiting for more of them costs the caller 40 ms.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY");
     }
+    let Some(origin) = origin::find(&mut stream, peer, &runtime, &counts).await else {
+        return;
+    };
+    let (client, from) = (origin.client, origin.address);
     match door {
         Door::Health => {
             let clients_changed = runtime.clients_changed();
             let serving = connection::serve(
                 stream,
                 Protocol::Http1,
+                client,
                 door,
                 runtime,
                 clients_changed,
@@ -275,15 +290,24 @@ async fn serve(
             }
             let stream = match result {
                 Ok(stream) => stream,
-                Err(failed @ Failed::Left) => return tracing::debug!("{failed}"),
-                Err(failed) => return tracing::info!("{failed}"),
+                Err(failed @ Failed::Left) => return tracing::debug!(%from, "{failed}"),
+                Err(failed) => return tracing::info!(%from, "{failed}"),
             };
             //= xks §API content type R2
             let protocol = match stream.get_ref().1.alpn_protocol() {
                 Some(b"h2") => Protocol::Http2,
                 _ => Protocol::Http1,
             };
-            connection::serve(stream, protocol, door, runtime, clients_changed, phases).await;
+            connection::serve(
+                stream,
+                protocol,
+                client,
+                door,
+                runtime,
+                clients_changed,
+                phases,
+            )
+            .await;
         }
     }
 }

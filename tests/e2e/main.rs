@@ -27,6 +27,7 @@
 //! | `block` | the kill switch: each kind of key manager, a fleet with a proxy that is cut off, a full disk | raw HTTP |
 //! | `fleet` | three proxies on one database behind a load balancer, drained and killed under load | Rust SDK |
 //! | `postgresql_guide` | what `proxy/docs/postgresql.md` tells operators to run | bash |
+//! | `quotas_guide` | what `proxy/docs/quotas.md` tells operators to run | bash, curl |
 //! | `reload` | other settings of an HSM and of Transit, and a corrected PIN, while requests run | raw HTTP |
 //! | `unseal` | a keyring in PostgreSQL whose root key an HSM or Transit wraps | raw HTTP |
 //! | `pasted` | what the README and the demo tell users to paste | boto3, AWS CLI |
@@ -54,6 +55,7 @@ mod model;
 mod page;
 mod pasted;
 mod postgresql_guide;
+mod quotas_guide;
 mod reload;
 mod scenario;
 mod stage;

@@ -66,7 +66,21 @@ impl Connection {
     /// No TCP connection, or a handshake that the client's side ends. A server that refuses the client's certificate
     /// in TLS 1.3 shows only at the first read.
     pub fn tls(address: SocketAddr, host: &str, config: Arc<ClientConfig>) -> io::Result<Self> {
+        Self::tls_after(b"", address, host, config)
+    }
+
+    /// The same, but with other bytes first, as a load balancer sends them.
+    ///
+    /// # Errors
+    /// As [`tls`](Self::tls).
+    pub fn tls_after(
+        first: &[u8],
+        address: SocketAddr,
+        host: &str,
+        config: Arc<ClientConfig>,
+    ) -> io::Result<Self> {
         let mut socket = connect(address)?;
+        socket.write_all(first)?;
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         let mut session = ClientConnection::new(config, name).map_err(io::Error::other)?;
         while session.is_handshaking() {

@@ -17,6 +17,8 @@ mod load;
 mod logging;
 mod operations;
 mod program;
+mod proxy_protocol;
+mod quotas;
 mod tls_foreign_clients;
 mod tls_matrix;
 mod transport;

@@ -192,6 +192,7 @@ fn r07_prefixes_are_isolated() {
                 regions: Regions::Any,
                 credentials: vec![(ID, SECRET)],
                 policy: None,
+                quota: None,
             },
             Store {
                 prefix: OTHER_PREFIX,
@@ -199,6 +200,7 @@ fn r07_prefixes_are_isolated() {
                 regions: Regions::Any,
                 credentials: vec![(OTHER_ID, OTHER_SECRET)],
                 policy: None,
+                quota: None,
             },
         ],
         ..Setup::default()

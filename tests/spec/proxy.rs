@@ -24,6 +24,7 @@ use xks_proxy::key_store::{ExternalKeyStore, KeySelection, KeyStores};
 use xks_proxy::request_log::{LogFormat, RequestLog, RequestLogGuard};
 use xks_proxy::runtime::{Limits, Runtime, Snapshot};
 use xks_proxy::server::{self, Drain, Listeners};
+use xks_proxy::throttle::{Quota, QuotaConfig};
 use xks_proxy::tls::{ClientAuthentication, TlsMaterial, server_config};
 
 use crate::key_manager::ScriptedKeyManager;
@@ -47,6 +48,7 @@ pub struct Store {
     pub regions: Regions,
     pub credentials: Vec<(&'static str, &'static str)>,
     pub policy: Option<Arc<Policy>>,
+    pub quota: Option<QuotaConfig>,
 }
 
 pub const ID: &str = "ABCDEFGHIJKLMNOPQRST";
@@ -65,6 +67,7 @@ impl Default for Setup {
             regions: Regions::Any,
             credentials: vec![(id, secret)],
             policy: None,
+            quota: None,
         };
         Self {
             limits: Limits::default(),
@@ -256,6 +259,7 @@ fn snapshot(setup: &Setup, monitored: &Arc<Monitored>) -> Snapshot {
             key_manager: Arc::clone(monitored),
             keys,
             policy: store.policy.clone(),
+            quota: store.quota.map(Quota::new),
             credentials: Credentials::new(
                 prefix,
                 store.regions.clone(),

@@ -13,6 +13,7 @@ mod policy;
 mod policy_cases;
 mod postgres;
 mod read;
+mod traffic;
 #[cfg(feature = "transit")]
 mod transit;
 mod uri_endpoint;
@@ -40,6 +41,7 @@ use crate::key_store::KeySelection;
 use crate::request_log::LogFormat;
 use crate::runtime::Limits;
 use crate::server::Drain;
+use crate::throttle::QuotaConfig;
 use crate::tls::TlsMaterial;
 
 /// Everything that a server is started with.
@@ -135,6 +137,8 @@ pub struct KeyStoreConfig {
     pub credentials: Vec<(AccessKeyId, SecretAccessKey)>,
     /// Who may do what with its keys; `None` if that is left to KMS.
     pub policy: Option<Arc<Policy>>,
+    /// How many requests are served; as many as there are, if `None`.
+    pub quota: Option<QuotaConfig>,
     /// How KMS knows it, for the `kms` commands alone.
     pub link: LinkConfig,
 }
@@ -249,6 +253,7 @@ mod tests {
     use super::*;
     use crate::audit::WhenFailing;
     use crate::key_manager::embedded::{RootKeySource, StorePlace};
+    use crate::throttle::Rate;
 
     const EXAMPLE: &str = include_str!("../../deploy/xks-proxy.example.toml");
     const CHAIN: &str = include_str!("../../../certs/server-ecdsa.crt.pem");
@@ -363,6 +368,7 @@ mod tests {
         let shown = [
             "[tls.client]",
             "[audit]",
+            "[key_stores.quota]",
             "[[key_stores.rules]]",
             "[key_stores.rego]",
         ];
@@ -392,7 +398,7 @@ mod tests {
                 assert!(shown, "{name} is not in the example");
             }
         }
-        assert_eq!(tables, 13, "{error}");
+        assert_eq!(tables, 14, "{error}");
     }
 
     #[test]
@@ -573,6 +579,62 @@ mod tests {
         // The place of what is wrong with Rego is in its file.
         let error = load(&with_policy().replace("policy.rego", "broken.rego")).unwrap_err();
         assert!(error.to_string().contains("broken.rego:2: "), "{error}");
+    }
+
+    #[test]
+    fn quotas_and_peers_that_speak_for_others() {
+        let quota = |fields: &str| {
+            let text = format!("{EXAMPLE}\n[key_stores.quota]\n{fields}");
+            load(&text).map(|config| config.key_stores[0].quota)
+        };
+        let number = |n| NonZeroU32::new(n).unwrap();
+        let rate = |per_second, burst| {
+            Some(Rate {
+                per_second: number(per_second),
+                burst: number(burst),
+            })
+        };
+        for (fields, rate, concurrency) in [
+            ("requests_per_second = 1800", rate(1_800, 1_800), None),
+            ("requests_per_second = 5\nburst = 1", rate(5, 1), None),
+            ("concurrency = 64", None, Some(number(64))),
+            (
+                "requests_per_second = 5\nconcurrency = 1",
+                rate(5, 5),
+                Some(number(1)),
+            ),
+        ] {
+            let expected = QuotaConfig { rate, concurrency };
+            assert_eq!(quota(fields).unwrap(), Some(expected), "{fields}");
+        }
+        assert_eq!(load(EXAMPLE).unwrap().key_stores[0].quota, None);
+        for (fields, field) in [
+            ("", "key_stores[1].quota"),
+            ("burst = 5", "key_stores[1].quota.burst"),
+            (
+                "requests_per_second = 0",
+                "key_stores[1].quota.requests_per_second",
+            ),
+            (
+                "request_per_second = 9",
+                "key_stores[1].quota.request_per_second",
+            ),
+        ] {
+            let error = quota(fields).unwrap_err();
+            assert!(error.0.iter().any(|p| p.field == field), "{error}");
+        }
+        let peers = |list: &str| {
+            let shown = "# proxy_protocol_from = [\"10.0.0.0/24\"]";
+            load(&EXAMPLE.replace(shown, &format!("proxy_protocol_from = [{list}]")))
+        };
+        let named = peers("\"10.0.0.0/24\", \"::1\"")
+            .unwrap()
+            .limits
+            .proxy_protocol_from;
+        assert_eq!(named.len(), 2);
+        assert_eq!(load(EXAMPLE).unwrap().limits.proxy_protocol_from.len(), 0);
+        let error = peers("\"10.0.0.1/24\"").unwrap_err();
+        assert_eq!(error.0[0].field, "proxy_protocol_from", "{error}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use super::document::{Document, Section, duration, integer, socket_addr, text};
 use super::files::{Files, Unusable};
 use super::key_managers::KeyManagerTables;
 use super::policy::PolicyConfig;
+use super::traffic;
 use super::{
     Config, ConfigError, DEFAULT_POLL_INTERVAL, HealthConfig, KeyConfig, KeyStoreConfig,
     LinkConfig, LogConfig, UriEndpoint,
@@ -114,7 +115,11 @@ impl Reader<'_> {
         let state_dir = self.state_dir(root);
         let metrics_listen = root.optional("metrics_listen", socket_addr, address);
         let tls = self.tls(root.section("tls"));
-        let limits = limits(root.section("limits"));
+        let proxy_protocol_from = traffic::proxy_protocol_from(root);
+        let limits = Limits {
+            proxy_protocol_from,
+            ..limits(root.section("limits"))
+        };
         let drain = drain(root.section("drain"));
         let health = health(root.section("health"));
         let log = log(root.section("log"));
@@ -274,6 +279,7 @@ impl Reader<'_> {
             }
         }
         let policy = self.policy(fields);
+        let quota = traffic::quota(fields);
         let link = link(fields);
         fields.refuse_others();
         Some(KeyStoreConfig {
@@ -285,6 +291,7 @@ impl Reader<'_> {
             regions,
             credentials,
             policy,
+            quota,
         })
     }
 
@@ -403,6 +410,8 @@ fn limits(fields: Fields<'_, '_>) -> Limits {
     let limits = Limits {
         max_connections: count(&fields, "max_connections", 1..=1_000_000)
             .unwrap_or(default.max_connections),
+        max_connections_per_address: traffic::number(&fields, "max_connections_per_address"),
+        proxy_protocol_from: default.proxy_protocol_from,
         max_body_bytes: fields
             .optional(
                 "max_body_bytes",

@@ -76,6 +76,10 @@ impl Record {
         self.started
     }
 
+    pub(crate) fn client(&mut self, address: &str) {
+        self.text("clientAddress", address);
+    }
+
     pub(crate) fn operation(&mut self, operation: &Operation) {
         self.text("operation", operation.name().as_str());
         match operation {

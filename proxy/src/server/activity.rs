@@ -1,5 +1,6 @@
 //! What a connection is doing, shared between its stream, its requests and the task that ends it in time.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -10,12 +11,17 @@ use super::body_room::OwnRoom;
 /// The state of one connection. One task drives a connection, so nothing here is contended.
 pub(crate) struct Activity {
     opened: Instant,
+    /// For whom a load balancer connected.
+    client: Option<Box<str>>,
     /// Requests that have not been answered.
     in_flight: AtomicUsize,
     /// When the last request ended, in nanoseconds after `opened`.
     idle_since: AtomicU64,
     /// When the first byte of an incomplete request head came, in the same unit, plus one; 0 for none.
     head_began: AtomicU64,
+    /// Bytes that came, and requests that began, since the connection was opened.
+    bytes: AtomicU64,
+    requests: AtomicU64,
     unread: AtomicBool,
     closing: AtomicBool,
     /// For bodies that are not complete.
@@ -34,33 +40,51 @@ pub(crate) enum Expiry {
 }
 
 impl Activity {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(client: Option<SocketAddr>) -> Self {
         Self {
             opened: Instant::now(),
+            client: client.map(|address| address.to_string().into()),
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(0),
             head_began: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
             unread: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             body_room: OwnRoom::default(),
         }
     }
 
+    /// For whom a load balancer connected, if it said so.
+    pub(crate) fn client(&self) -> Option<&str> {
+        self.client.as_deref()
+    }
+
     /// A request begins; it ends with the guard.
     pub(crate) fn request(&self) -> InFlight<'_> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.requests.fetch_add(1, Ordering::Relaxed);
         self.head_began.store(0, Ordering::Relaxed);
         InFlight(self)
     }
 
     /// Bytes came in.
-    pub(super) fn received(&self) {
+    pub(super) fn received(&self, bytes: usize) {
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
         if self.in_flight.load(Ordering::Relaxed) == 0
             && self.head_began.load(Ordering::Relaxed) == 0
         {
             self.head_began
                 .store(self.now().saturating_add(1), Ordering::Relaxed);
         }
+    }
+
+    /// Whether more came than requests explain, each of which may have so many bytes.
+    pub(super) fn floods(&self, each: u64) -> bool {
+        let requests = self.requests.load(Ordering::Relaxed);
+        let explained = requests.saturating_mul(each).saturating_add(UNEXPLAINED);
+        self.bytes.load(Ordering::Relaxed) > explained
     }
 
     /// A request was answered before all of its body had come.
@@ -125,3 +149,6 @@ impl Expiry {
         }
     }
 }
+
+/// For settings, pings and windows of a connection, and for bodies that were refused while they came.
+const UNEXPLAINED: u64 = 2 << 20;

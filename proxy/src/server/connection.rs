@@ -3,6 +3,7 @@
 //! hyper's own header deadline also ends idle connections, so there is one timer here instead: it is set only when
 //! the connection's [`Activity`] asks for an earlier end than before, which a request that comes whole never does.
 
+use std::net::SocketAddr;
 use std::ops::DerefMut;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -34,12 +35,13 @@ pub(super) enum Protocol {
 pub(super) async fn serve<T: Transport>(
     transport: T,
     protocol: Protocol,
+    client: Option<SocketAddr>,
     door: Door,
     runtime: Arc<Runtime>,
     mut clients_changed: watch::Receiver<()>,
     mut phases: watch::Receiver<Phase>,
 ) {
-    let activity = Arc::new(Activity::new());
+    let activity = Arc::new(Activity::new(client));
     let limits = runtime.snapshot().limits.clone();
     let io = TokioIo::new(Observed::new(transport, Arc::clone(&activity)));
     let service = {
@@ -67,8 +69,12 @@ pub(super) async fn serve<T: Transport>(
                     .header_read_timeout(None)
                     .serve_connection(io, service)
             );
-            let head = Some(limits.header_timeout);
-            drive(connection, activity, Deadlines { head, idle }, ended).await;
+            let bounds = Bounds {
+                head: Some(limits.header_timeout),
+                idle,
+                request_bytes: u64::MAX,
+            };
+            drive(connection, activity, bounds, ended).await;
         }
         Protocol::Http2 => {
             // In a box: it is three times as large as HTTP/1.1's, whose connections would have the room for it, too.
@@ -82,8 +88,13 @@ pub(super) async fn serve<T: Transport>(
                     .serve_connection(io, service),
             );
             // Bytes between requests are frames of the connection, no head that is slow to come.
-            let deadlines = Deadlines { head: None, idle };
-            Box::pin(drive(connection, activity, deadlines, ended)).await;
+            let body = u64::try_from(limits.max_body_bytes).unwrap_or(u64::MAX);
+            let bounds = Bounds {
+                head: None,
+                idle,
+                request_bytes: body.saturating_add(2 * u64::from(MAX_HEADER_LIST_BYTES)),
+            };
+            Box::pin(drive(connection, activity, bounds, ended)).await;
         }
     }
 }
@@ -107,9 +118,11 @@ async fn drained(phases: &mut watch::Receiver<Phase>, protocol: Protocol, activi
 }
 
 #[derive(Clone, Copy)]
-struct Deadlines {
+struct Bounds {
     head: Option<Duration>,
     idle: Duration,
+    /// What a request may have, with all that goes with it. Over HTTP/1.1, nothing comes but requests.
+    request_bytes: u64,
 }
 
 /// The two kinds of connection, as far as they are alike.
@@ -150,17 +163,17 @@ where
 async fn drive<P>(
     connection: Pin<P>,
     activity: Arc<Activity>,
-    deadlines: Deadlines,
+    bounds: Bounds,
     ended: Rarely<impl Future<Output = ()>>,
 ) where
     P: DerefMut<Target: Connection>,
 {
-    let first = activity.expiry(deadlines.head, deadlines.idle);
+    let first = activity.expiry(bounds.head, bounds.idle);
     let mut driver = Driver {
         connection,
-        timer: Rarely::new(sleep_until(first.at(deadlines.idle))),
+        timer: Rarely::new(sleep_until(first.at(bounds.idle))),
         activity,
-        deadlines,
+        bounds,
         ended: Some(ended),
         cut_off: None,
     };
@@ -173,7 +186,7 @@ async fn drive<P>(
 struct Driver<P, E> {
     connection: Pin<P>,
     activity: Arc<Activity>,
-    deadlines: Deadlines,
+    bounds: Bounds,
     timer: Rarely<Sleep>,
     /// Until the connection was asked to finish for it.
     ended: Option<Rarely<E>>,
@@ -187,6 +200,12 @@ impl<P: DerefMut<Target: Connection>, E: Future<Output = ()>> Driver<P, E> {
             if let Poll::Ready(result) = self.connection.as_mut().poll(context) {
                 return Poll::Ready(result);
             }
+            if self.activity.floods(self.bounds.request_bytes) {
+                tracing::info!(
+                    "a connection was ended: it sent megabytes that belong to no request"
+                );
+                return Poll::Ready(Ok(()));
+            }
             if let Some(ended) = &mut self.ended
                 && ended.poll(context).is_ready()
             {
@@ -194,8 +213,8 @@ impl<P: DerefMut<Target: Connection>, E: Future<Output = ()>> Driver<P, E> {
                 self.connection.as_mut().finish();
                 continue;
             }
-            let idle = self.deadlines.idle;
-            let expiry = self.activity.expiry(self.deadlines.head, idle);
+            let idle = self.bounds.idle;
+            let expiry = self.activity.expiry(self.bounds.head, idle);
             let at = match (self.cut_off, expiry) {
                 (Some(at), _) => at,
                 // A timer that goes off meanwhile is set anew.

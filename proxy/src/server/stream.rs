@@ -69,8 +69,9 @@ impl<T: Transport> AsyncRead for Observed<T> {
         let this = self.get_mut();
         let before = buffer.filled().len();
         let result = ready!(Pin::new(&mut this.transport).poll_read(context, buffer));
-        if buffer.filled().len() > before {
-            this.activity.received();
+        let received = buffer.filled().len() - before;
+        if received > 0 {
+            this.activity.received(received);
         }
         Poll::Ready(result)
     }
