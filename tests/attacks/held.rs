@@ -48,7 +48,7 @@ fn half_open_tls() {
         let open = |number: usize| {
             let mut socket = TcpStream::connect(proxy.env.address).unwrap();
             // Nothing, or the beginning of a ClientHello that announces more than comes.
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 socket
                     .write_all(&[22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3])
                     .unwrap();
