@@ -22,7 +22,7 @@ use crate::key_manager::transit::{self, Transit};
 use crate::key_store::{ExternalKeyStore, KeyStores};
 use crate::runtime::Snapshot;
 use crate::throttle::Quota;
-use crate::tls::{TlsError, server_config};
+use crate::tls::{TlsError, TlsMaterial, server_config};
 
 /// The key managers that are open, by the name that the configuration gives them.
 ///
@@ -179,6 +179,7 @@ impl KeyManagers {
                 let store: Arc<dyn ControlStore> = state_dir;
                 store
             }),
+            keyring: None,
             open: Vec::new(),
         };
         for (name, open) in &self.open {
@@ -186,6 +187,7 @@ impl KeyManagers {
                 Some(embedded) => scopes.push(Scope {
                     key_managers: vec![name.clone()],
                     store: Some(embedded.administration()),
+                    keyring: Some(embedded.administration()),
                     open: vec![open.opened.key_manager()],
                 }),
                 None => {
@@ -253,6 +255,10 @@ impl KeyManagers {
         self.require_unique_ids(&config.key_stores)?;
         let snapshot = Snapshot {
             tls: Arc::new(server_config(&config.tls)?),
+            admin_tls: match config.admin_listen {
+                None => None,
+                Some(_) => Some(Arc::new(without_client(&config.tls)?)),
+            },
             client_authentication: config.tls.client.clone(),
             key_stores: KeyStores::new(key_stores),
             key_managers: self
@@ -365,6 +371,15 @@ fn open_patiently(name: &str, config: &KeyManagerConfig) -> Result<Opened, Assem
 
 const HELD_ATTEMPTS: u32 = 100;
 const HELD_PAUSE: Duration = Duration::from_millis(20);
+
+/// Administrators show a token and no certificate.
+fn without_client(tls: &TlsMaterial) -> Result<rustls::ServerConfig, TlsError> {
+    server_config(&TlsMaterial {
+        chain: tls.chain.clone(),
+        key: tls.key.clone_key(),
+        client: None,
+    })
+}
 
 fn identity(health: &HealthConfig) -> ProxyIdentity {
     ProxyIdentity {

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 use xks_api::ids::AccessKeyId;
 
-use crate::admin::{Probed, Server};
+use crate::admin::{ApprovalPolicy, Probed, Server};
 use crate::assemble::{AssembleError, KeyManagers};
 use crate::audit::{AdminEvent, AuditLog};
 use crate::config::{Config, ConfigError};
@@ -208,6 +208,11 @@ impl Server for Reloader {
             .collect()
     }
 
+    fn approval(&self) -> ApprovalPolicy {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        current.approval.clone()
+    }
+
     fn scopes(&self) -> Scopes {
         let snapshot = self.runtime.snapshot();
         let stores = snapshot.key_stores.iter();
@@ -254,6 +259,7 @@ fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("listen", old.listen != new.listen),
         ("health_listen", old.health_listen != new.health_listen),
         ("metrics_listen", old.metrics_listen != new.metrics_listen),
+        ("admin.listen", old.admin_listen != new.admin_listen),
         (
             "limits.max_connections",
             old.limits.max_connections != new.limits.max_connections,

@@ -25,6 +25,8 @@ pub type Clock = fn() -> SystemTime;
 pub struct Snapshot {
     /// The listener's TLS, with resumption state of its own.
     pub tls: Arc<rustls::ServerConfig>,
+    /// The admin listener's TLS, if there is one.
+    pub admin_tls: Option<Arc<rustls::ServerConfig>>,
     /// Which clients `tls` takes; if that changes, connections made before are closed.
     pub client_authentication: Option<ClientAuthentication>,
     /// Who answers under which prefix.

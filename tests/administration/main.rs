@@ -1,5 +1,6 @@
 //! Keys and credentials administered from the command line, with and without a running server, and through crashes.
 
+mod admins;
 mod commands;
 mod crash;
 mod crash_server;

@@ -272,6 +272,7 @@ fn snapshot(setup: &Setup, monitored: &Arc<Monitored>) -> Snapshot {
     });
     Snapshot {
         tls: Arc::new(server_config(&material).expect("certificates that fit")),
+        admin_tls: None,
         client_authentication: setup.client.clone(),
         key_stores: KeyStores::new(key_stores),
         key_managers: vec![Arc::clone(monitored)],

@@ -2,6 +2,7 @@
 
 use super::protocol::{Command, Refusal, Reply};
 use crate::audit::{AdminEvent, AuditLog, Phase};
+use crate::control::PendingRequest;
 
 /// What was asked for, and of what.
 pub(crate) struct Asked {
@@ -18,6 +19,25 @@ impl Asked {
             of: of.into_owned(),
             details: command.details(),
         }
+    }
+
+    /// Something about a request for approval.
+    pub(super) fn new(name: &'static str, request: &PendingRequest) -> Self {
+        Self {
+            name,
+            of: request.of.clone(),
+            details: vec![
+                ("operation", request.operation.clone()),
+                ("requestedBy", request.requested_by.clone()),
+            ],
+        }
+    }
+
+    /// With the two who made it happen.
+    pub(super) fn approved(mut self, request: &PendingRequest) -> Self {
+        let by = ("requestedBy", request.requested_by.clone());
+        self.details.push(by);
+        self
     }
 
     /// Does it, recorded before and after where there is an audit log.

@@ -7,13 +7,19 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::protocol::{Answer, Command, Refusal, Reply};
+use super::protocol::{Answer, Command, Credentials, Envelope, Refusal, Reply, SecretText};
 use super::{MAX_COMMAND_LEN, SOCKET_NAME};
 
 /// A connection to the server that has a data folder's store open.
 pub struct Client {
-    stream: UnixStream,
+    stream: Box<dyn Stream>,
+    credentials: Option<Credentials>,
 }
+
+/// What a command is sent over.
+trait Stream: Read + Write {}
+
+impl<S: Read + Write> Stream for S {}
 
 impl Client {
     /// Connects to the server of a data folder; `None` if none is running there.
@@ -25,12 +31,35 @@ impl Client {
             Ok(stream) => {
                 stream.set_read_timeout(Some(DEADLINE))?;
                 stream.set_write_timeout(Some(DEADLINE))?;
-                Ok(Some(Self { stream }))
+                Ok(Some(Self {
+                    stream: Box::new(stream),
+                    credentials: None,
+                }))
             }
             Err(e) if matches!(e.kind(), NO_SOCKET | NO_LISTENER) => Ok(None),
             // Where the path is too long for a socket, no server listens either.
             Err(e) if e.kind() == io::ErrorKind::InvalidInput => Ok(None),
             Err(e) => Err(e),
+        }
+    }
+
+    /// Over a connection that was made otherwise.
+    pub(super) fn over(stream: Box<impl Read + Write + 'static>) -> Self {
+        Self {
+            stream,
+            credentials: None,
+        }
+    }
+
+    /// Says who asks, and for which key manager.
+    pub fn with_credentials(self, token: Option<&str>, key_manager: Option<&str>) -> Self {
+        let credentials = Credentials {
+            token: token.map(SecretText::new),
+            key_manager: key_manager.map(str::to_owned),
+        };
+        Self {
+            credentials: Some(credentials),
+            ..self
         }
     }
 
@@ -40,9 +69,20 @@ impl Client {
     /// [`ClientError`].
     pub fn execute(mut self, command: &Command) -> Result<Reply, ClientError> {
         let mut line = Zeroizing::new(Vec::with_capacity(MAX_COMMAND_LEN));
-        serde_json::to_writer(&mut *line, command).expect("strings and numbers encode");
+        let encoded = match self.credentials {
+            None => serde_json::to_writer(&mut *line, command),
+            Some(credentials) => {
+                let envelope = Envelope {
+                    credentials,
+                    command,
+                };
+                serde_json::to_writer(&mut *line, &envelope)
+            }
+        };
+        encoded.expect("strings and numbers encode");
         line.push(b'\n');
         self.stream.write_all(&line)?;
+        self.stream.flush()?;
         let mut answer = Zeroizing::new(Vec::with_capacity(MAX_COMMAND_LEN));
         self.stream.take(MAX_ANSWER_LEN).read_to_end(&mut answer)?;
         match serde_json::from_slice(&answer) {
@@ -73,5 +113,5 @@ pub enum ClientError {
 const NO_SOCKET: io::ErrorKind = io::ErrorKind::NotFound;
 const NO_LISTENER: io::ErrorKind = io::ErrorKind::ConnectionRefused;
 /// A rotation of the root key with a passphrase takes seconds.
-const DEADLINE: Duration = Duration::from_secs(60);
+pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 const MAX_ANSWER_LEN: u64 = 1 << 30;

@@ -57,6 +57,24 @@ pub(crate) fn govern(
             told(outcome, &target, "unblocked")?
         }
         Command::ListBlocks {} => Reply::Blocks(control::list_blocks(&scopes())),
+        Command::CreateAdmin { name, token_hash } => {
+            if !control::is_admin_name(&name) || !control::is_token_hash(&token_hash) {
+                return Err(Refusal::new(
+                    &"an admin has a name of 1 to 64 characters of A-Z a-z 0-9 - . _ @, and the hash of a token",
+                ));
+            }
+            control::create_admin(&scopes(), &name, &token_hash, &who.to_string())?;
+            Reply::Done
+        }
+        Command::RemoveAdmin { name } => {
+            control::remove_admin(&scopes(), &name)?;
+            Reply::Done
+        }
+        Command::ListAdmins {} => Reply::Admins(control::admins(&scopes())),
+        Command::ListApprovals {} => {
+            let pending = control::pending(&scopes()).into_iter();
+            Reply::Approvals(pending.map(|(id, request)| request.info(&id)).collect())
+        }
         other => return Ok(Err(other)),
     };
     Ok(Ok(reply))

@@ -13,7 +13,7 @@ use xks_api::message::KeyStatus;
 use zeroize::Zeroizing;
 
 use crate::audit::NotRecorded;
-use crate::control::{BlockInfo, BlockOutcome, BlockTarget, ControlError};
+use crate::control::{AdminInfo, BlockInfo, BlockOutcome, BlockTarget, ControlError, PendingInfo};
 use crate::key_manager::KeyManagerError;
 use crate::key_manager::embedded::{
     AdminError, Administration, BackupSeal, CredentialInfo, Force, KeyInfo, KeyMaterial,
@@ -108,6 +108,18 @@ pub enum Command {
     },
     /// `blocks`
     ListBlocks {},
+    /// `admin create`; the hash of a token that the server never sees.
+    CreateAdmin { name: String, token_hash: String },
+    /// `admin remove`
+    RemoveAdmin { name: String },
+    /// `admin list`
+    ListAdmins {},
+    /// `approve`
+    Approve { id: String },
+    /// `reject`
+    Reject { id: String },
+    /// `approvals list`
+    ListApprovals {},
     /// `reload`
     Reload {},
     /// A part of `check`
@@ -136,6 +148,12 @@ pub enum Reply {
     Blocked(BlockOutcome),
     /// All blocks.
     Blocks(Vec<BlockInfo>),
+    /// All admins.
+    Admins(Vec<AdminInfo>),
+    /// It is not done: it waits for another admin's approval.
+    Pending(PendingInfo),
+    /// Everything that waits.
+    Approvals(Vec<PendingInfo>),
     /// What there is to say of a reload that was done, line by line.
     Reloaded(Vec<String>),
     /// How each key manager does.
@@ -277,6 +295,12 @@ impl Command {
             Self::Block { target, .. } => return ("block", target.to_string().into()),
             Self::Unblock { target, .. } => return ("unblock", target.to_string().into()),
             Self::ListBlocks {} => ("list-blocks", ""),
+            Self::CreateAdmin { name, .. } => ("create-admin", &**name),
+            Self::RemoveAdmin { name } => ("remove-admin", &**name),
+            Self::ListAdmins {} => ("list-admins", ""),
+            Self::Approve { id } => ("approve", &**id),
+            Self::Reject { id } => ("reject", &**id),
+            Self::ListApprovals {} => ("list-approvals", ""),
             Self::Reload {} => ("reload", ""),
             Self::Probe {} => ("probe", ""),
         };
@@ -336,9 +360,15 @@ impl Command {
                 let backup = administration.export_backup(&seal)?;
                 Ok(Reply::Backup(STANDARD.encode(backup)))
             }
-            Self::Block { .. } | Self::Unblock { .. } | Self::ListBlocks {} => {
-                Err(Refusal::new(&"this is done for a proxy as a whole"))
-            }
+            Self::Block { .. }
+            | Self::Unblock { .. }
+            | Self::ListBlocks {}
+            | Self::CreateAdmin { .. }
+            | Self::RemoveAdmin { .. }
+            | Self::ListAdmins {}
+            | Self::Approve { .. }
+            | Self::Reject { .. }
+            | Self::ListApprovals {} => Err(Refusal::new(&"this is done for a proxy as a whole")),
             Self::Reload {} | Self::Probe {} => Err(Refusal::new(
                 &"only a running server does this, and none serves this data folder",
             )),
@@ -371,6 +401,27 @@ impl From<AdminError> for Refusal {
         Self::new(&error)
     }
 }
+
+/// Who asks, and for which key manager, before a command.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Credentials {
+    pub(super) token: Option<SecretText>,
+    pub(super) key_manager: Option<String>,
+}
+
+/// A command with who asks. A line that does not begin as this one is a command alone.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Envelope<C> {
+    #[serde(rename = "as")]
+    pub(super) credentials: Credentials,
+    #[serde(rename = "do")]
+    pub(super) command: C,
+}
+
+/// How the line of an [`Envelope`] begins.
+pub(super) const ENVELOPE_START: &[u8] = b"{\"as\":";
 
 /// A new credential on its way to the one who made it.
 #[derive(Debug, Deserialize, Serialize)]
@@ -407,13 +458,17 @@ impl CredentialText {
 pub struct SecretText(Zeroizing<String>);
 
 impl SecretText {
-    fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str) -> Self {
         Self(Zeroizing::new(text.to_owned()))
     }
 
     /// Secret bytes in base64.
     fn of_bytes(bytes: &[u8]) -> Self {
         Self(Zeroizing::new(STANDARD.encode(bytes)))
+    }
+
+    pub(super) fn expose(&self) -> &str {
+        &self.0
     }
 
     fn decode(&self) -> Option<Zeroizing<Vec<u8>>> {

@@ -10,22 +10,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use time::OffsetDateTime;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use xks_api::ids::AccessKeyId;
 use zeroize::Zeroizing;
 
-use super::asked::Asked;
-use super::govern::govern;
-use super::protocol::{Answer, Command, Probed, Refusal, Reply};
-use super::who::Who;
+use super::desk::{Door, Sent, carry_out};
+use super::protocol::{Answer, Credentials, ENVELOPE_START, Envelope, Probed, Refusal};
+use super::two_person::ApprovalPolicy;
 use super::{MAX_COMMAND_LEN, SOCKET_NAME};
 use crate::audit::AuditLog;
 use crate::control::Scopes;
-use crate::key_manager::embedded::{Administration, CredentialInfo, timestamp};
+use crate::key_manager::embedded::Administration;
 use crate::reload::Reloaded;
 
 /// What an administrator asks of the server as a whole; called on threads that may block.
@@ -41,6 +39,9 @@ pub trait Server: Send + Sync {
 
     /// Has every key manager encrypt and decrypt.
     fn probe(&self) -> Vec<Probed>;
+
+    /// What is under two-person approval.
+    fn approval(&self) -> ApprovalPolicy;
 
     /// What governs which part of the proxy.
     fn scopes(&self) -> Scopes;
@@ -84,7 +85,7 @@ impl AdminSocket {
         server: Arc<dyn Server>,
         shutdown: impl Future<Output = ()>,
     ) {
-        let administration = administration.into();
+        let door = administration.into().map_or(Door::Proxy, Door::Keyring);
         let mut shutdown = pin!(shutdown);
         let mut connections = JoinSet::new();
         loop {
@@ -94,9 +95,9 @@ impl AdminSocket {
                 accepted = self.listener.accept(), if connections.len() < MAX_CONNECTIONS => {
                     match accepted {
                         Ok((stream, _)) => {
-                            let administration = administration.clone();
+                            let door = door.clone();
                             let server = Arc::clone(&server);
-                            connections.spawn(connection(stream, administration, server));
+                            connections.spawn(connection(stream, door, server));
                         }
                         Err(error) => {
                             tracing::warn!(%error, "the admin socket accepts no connection");
@@ -120,17 +121,28 @@ impl Drop for AdminSocket {
     }
 }
 
-async fn connection(
-    mut stream: UnixStream,
-    administration: Option<Arc<Administration>>,
+async fn connection(mut stream: UnixStream, door: Door, server: Arc<dyn Server>) {
+    let Ok(peer) = stream.peer_cred().map(|peer| peer.uid()) else {
+        return;
+    };
+    if !may_administer(peer, rustix::process::geteuid().as_raw()) {
+        tracing::warn!(peer, "another user tried the admin socket");
+        return;
+    }
+    converse(&mut stream, Some(peer), door, server).await;
+}
+
+/// Takes one command and answers it.
+pub(super) async fn converse(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    peer: Option<u32>,
+    door: Door,
     server: Arc<dyn Server>,
 ) {
-    let answer = match receive(&mut stream).await {
-        Ok(Received::Command(who, command)) => {
+    let answer = match receive(stream, peer).await {
+        Ok(Received::Sent(sent)) => {
             // The disk is waited for on a thread that may block.
-            let task = tokio::task::spawn_blocking(move || {
-                carry_out(command, &who, administration.as_deref(), &*server)
-            });
+            let task = tokio::task::spawn_blocking(move || carry_out(*sent, &door, &*server));
             match task.await {
                 Ok(Ok(reply)) => Answer::Ok(reply),
                 Ok(Err(refusal)) => Answer::Error(refusal),
@@ -144,75 +156,11 @@ async fn connection(
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_COMMAND_LEN));
     serde_json::to_writer(&mut *line, &answer).expect("strings and numbers encode");
     line.push(b'\n');
-    let _ = timeout(IO_DEADLINE, stream.write_all(&line)).await;
-}
-
-fn carry_out(
-    command: Command,
-    who: &Who,
-    administration: Option<&Administration>,
-    server: &dyn Server,
-) -> Result<Reply, Refusal> {
-    let asked = Asked::of(&command);
-    let executor = Handle::current();
-    let work = || match govern(command, who, || server.scopes(), &executor)? {
-        Ok(reply) => Ok(reply),
-        Err(command) => carry_out_here(command, administration, server),
+    let answered = async {
+        stream.write_all(&line).await?;
+        stream.shutdown().await
     };
-    let result = asked.audited(server.audit(), &who.to_string(), work);
-    let Asked { name, of, .. } = asked;
-    match &result {
-        Ok(_) => tracing::info!(command = name, of, %who, "administered"),
-        Err(refusal) => tracing::warn!(command = name, of, %who, %refusal, "not administered"),
-    }
-    result
-}
-
-/// What is not for the proxy as a whole, or not to be kept anywhere.
-fn carry_out_here(
-    command: Command,
-    administration: Option<&Administration>,
-    server: &dyn Server,
-) -> Result<Reply, Refusal> {
-    match command {
-        Command::Probe {} => Ok(Reply::Probed(server.probe())),
-        Command::Reload {} => match server.reload() {
-            Ok(reloaded) => {
-                // Key managers that are away stand in no configuration's way, but whoever changed it wants to know.
-                let failing = server.probe().into_iter().filter_map(Probed::into_trouble);
-                let texts = reloaded.into_texts().into_iter().chain(failing);
-                Ok(Reply::Reloaded(texts.collect()))
-            }
-            Err(error) => Err(Refusal::new(&error)),
-        },
-        Command::ListCredentials {} => {
-            command
-                .execute(keyring(administration)?)
-                .map(|mut reply| match &mut reply {
-                    Reply::Credentials(credentials) => {
-                        add_last_uses(credentials, &server.last_uses());
-                        reply
-                    }
-                    _ => reply,
-                })
-        }
-        command => command.execute(keyring(administration)?),
-    }
-}
-
-fn keyring(administration: Option<&Administration>) -> Result<&Administration, Refusal> {
-    administration.ok_or_else(|| {
-        Refusal::new(&"the socket in state_dir is for what concerns the proxy as a whole: name a key manager")
-    })
-}
-
-fn add_last_uses(credentials: &mut [CredentialInfo], uses: &[(AccessKeyId, OffsetDateTime)]) {
-    for credential in credentials {
-        let uses = uses
-            .iter()
-            .filter(|(id, _)| id.as_str() == credential.access_key_id);
-        credential.last_used = uses.map(|(_, time)| *time).max().map(timestamp);
-    }
+    let _ = timeout(IO_DEADLINE, answered).await;
 }
 
 /// Root, who may do anything, and the user of this process, who may read its files.
@@ -221,17 +169,12 @@ fn may_administer(peer: u32, own: u32) -> bool {
 }
 
 enum Received {
-    Command(Who, Command),
+    Sent(Box<Sent>),
     Refused(Refusal),
     Nothing,
 }
 
-async fn receive(stream: &mut UnixStream) -> io::Result<Received> {
-    let peer = stream.peer_cred()?.uid();
-    if !may_administer(peer, rustix::process::geteuid().as_raw()) {
-        tracing::warn!(peer, "another user tried the admin socket");
-        return Ok(Received::Nothing);
-    }
+async fn receive(stream: &mut (impl AsyncRead + Unpin), peer: Option<u32>) -> io::Result<Received> {
     // Never grows, so that no copy of a secret stays behind.
     let mut buffer = Zeroizing::new(vec![0; MAX_COMMAND_LEN]);
     let mut len = 0;
@@ -252,8 +195,26 @@ async fn receive(stream: &mut UnixStream) -> io::Result<Received> {
             return Ok(Received::Nothing);
         }
     };
-    Ok(match serde_json::from_slice(line) {
-        Ok(command) => Received::Command(Who::User(peer), command),
+    let parsed = match line.starts_with(ENVELOPE_START) {
+        true => serde_json::from_slice(line),
+        false => serde_json::from_slice(line).map(|command| Envelope {
+            credentials: Credentials {
+                token: None,
+                key_manager: None,
+            },
+            command,
+        }),
+    };
+    Ok(match parsed {
+        Ok(Envelope {
+            credentials,
+            command,
+        }) => Received::Sent(Box::new(Sent {
+            command,
+            peer,
+            token: credentials.token,
+            key_manager: credentials.key_manager,
+        })),
         Err(error) => Received::Refused(Refusal::new(&format_args!(
             "the server does not understand the command ({error}): is it of another version?"
         ))),

@@ -41,6 +41,10 @@ impl super::Server for Unwilling {
         Err("try again".into())
     }
 
+    fn approval(&self) -> super::ApprovalPolicy {
+        super::ApprovalPolicy::default()
+    }
+
     fn scopes(&self) -> Scopes {
         Scopes::default()
     }

@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Who {
     /// A user of this machine.
     User(u32),
+    /// The holder of a token.
+    Admin(String),
 }
 
 impl Who {
@@ -20,6 +22,7 @@ impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::User(uid) => write!(f, "uid {uid}"),
+            Self::Admin(name) => f.write_str(name),
         }
     }
 }

@@ -68,7 +68,7 @@ impl BackupKeyArguments {
 }
 
 pub(super) fn export(arguments: ExportArguments) -> Result<(), Failure> {
-    let location = arguments.location.locate()?;
+    let location = arguments.location;
     let (seal, header) = BackupSeal::new(&arguments.key.source()?).map_err(|e| failed(&e))?;
     let sealed = match location.execute(Command::export_backup(&seal))? {
         Reply::Backup(text) => STANDARD.decode(text).ok(),

@@ -75,7 +75,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             json: _,
         } => create(&location.locate()?, uri_path_prefix, &file),
         CredentialCommand::List { location, output } => {
-            match location.locate()?.execute(Command::ListCredentials {})? {
+            match location.execute(Command::ListCredentials {})? {
                 Reply::Credentials(credentials) => output.credentials(&credentials),
                 other => Err(unexpected(other)),
             }
@@ -88,7 +88,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             let sentence = format!("the credential {id} is revoked");
             let object = json!({"revoked": id.as_str()});
             let command = Command::RevokeCredential { access_key_id: id };
-            location.locate()?.execute(command)?;
+            location.execute(command)?;
             output.done(&sentence, &object)
         }
     }

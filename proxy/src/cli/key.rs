@@ -133,12 +133,10 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             let material = material.map_err(|e| Failure::Failed(e.to_string()))?;
             target.change(|id| Command::import_key(id, usage.usage, &material))
         }
-        KeyCommand::List { location, output } => {
-            match location.locate()?.execute(Command::ListKeys {})? {
-                Reply::Keys(keys) => output.keys(&keys),
-                other => Err(unexpected(other)),
-            }
-        }
+        KeyCommand::List { location, output } => match location.execute(Command::ListKeys {})? {
+            Reply::Keys(keys) => output.keys(&keys),
+            other => Err(unexpected(other)),
+        },
         KeyCommand::Show { target } => target.change(|id| Command::ShowKey { id }),
         KeyCommand::Disable { target } => target.change(|id| Command::SetKeyStatus {
             id,
@@ -168,7 +166,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
                 id: target.id,
                 force,
             };
-            target.location.locate()?.execute(command)?;
+            target.location.execute(command)?;
             target.output.done(&sentence, &object)
         }
         KeyCommand::ExportBackup(arguments) => backup::export(arguments),
@@ -179,7 +177,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
 impl Target {
     /// Carries out a command that answers with the key.
     fn change(self, command: impl FnOnce(ExternalKeyId) -> Command) -> Result<(), Failure> {
-        match self.location.locate()?.execute(command(self.id))? {
+        match self.location.execute(command(self.id))? {
             Reply::Key(key) => self.output.key(&key),
             other => Err(unexpected(other)),
         }

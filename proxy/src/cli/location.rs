@@ -7,10 +7,12 @@ use std::time::Duration;
 use clap::Args;
 use xks_api::ids::UriPathPrefix;
 
+use super::identity::IdentityArguments;
 use super::{Failure, File};
-use crate::admin::{Asked, Client, Command, Refusal, Reply, Who};
+use crate::admin::{ApprovalPolicy, Asked, Client, ClientError, Command, Refusal, Reply, Who};
 use crate::audit::{AuditLog, Settings};
 use crate::config::{Config, KeyConfig};
+use crate::control::PendingInfo;
 use crate::key_manager::embedded::{
     Embedded, ListedKeys, RootKeySource, StoreError, StorePlace, WrappedRootKey,
 };
@@ -26,6 +28,8 @@ pub(super) struct LocationArguments {
     key_manager: Option<String>,
     #[command(flatten)]
     root_key: RootKeyArguments,
+    #[command(flatten)]
+    identity: IdentityArguments,
 }
 
 /// One of the two is needed; the environment may give the first.
@@ -38,6 +42,9 @@ pub(super) struct PlaceArguments {
     /// The data folder, instead of a configuration
     #[arg(long, value_name = "DIR")]
     pub(super) data_dir: Option<File>,
+    /// The admin listener of a server on another machine, instead of a configuration
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) server: Option<String>,
 }
 
 /// Where the root key is, without a configuration that says it.
@@ -60,12 +67,30 @@ pub(super) struct Location {
     pub(super) place: StorePlace,
     listed_keys: ListedKeys,
     audit: Option<Settings>,
+    approval: ApprovalPolicy,
+    pub(super) identity: Option<IdentityArguments>,
     /// The external key stores whose credentials it keeps; `None` without a configuration.
     pub(super) prefixes: Option<Vec<UriPathPrefix>>,
 }
 
 impl LocationArguments {
+    /// Has the server carry out a command, on whichever machine, or opens the store for it.
+    pub(super) fn execute(self, command: Command) -> Result<Reply, Failure> {
+        let Some(server) = &self.place.server else {
+            return self.locate()?.execute(command);
+        };
+        let client = self.identity.connect(server)?;
+        let key_manager = self.key_manager.as_deref();
+        let client = self.identity.introduce(client, key_manager)?;
+        answered(client.execute(&command))
+    }
+
     pub(super) fn locate(self) -> Result<Location, Failure> {
+        if self.place.server.is_some() {
+            let text =
+                "this is done on the machine of the server: give --config FILE or --data-dir DIR";
+            return Err(Failure::Failed(text.into()));
+        }
         // A command lives for a moment; what cannot be protected in it is the server's to tell.
         process_memory::protect();
         match (self.place.data_dir, self.place.config) {
@@ -73,9 +98,17 @@ impl LocationArguments {
                 place: StorePlace::folder(&full(&data_dir)?, self.root_key.source(&data_dir)?),
                 listed_keys: ListedKeys::Unknown,
                 audit: None,
+                approval: ApprovalPolicy::default(),
+                identity: Some(self.identity),
                 prefixes: None,
             }),
-            (None, Some(file)) => in_config(&file, self.key_manager.as_deref()),
+            (None, Some(file)) => {
+                let location = in_config(&file, self.key_manager.as_deref())?;
+                Ok(Location {
+                    identity: Some(self.identity),
+                    ..location
+                })
+            }
             (None, None) => Err(Failure::Failed(
                 "give --config FILE or --data-dir DIR".into(),
             )),
@@ -107,7 +140,14 @@ impl Location {
         loop {
             let client = Client::connect(&self.place.data_dir);
             if let Some(client) = client.map_err(|e| Failure::of("admin.sock", &e))? {
-                return client.execute(&command).map_err(|e| failed(&e));
+                let client = match &self.identity {
+                    None => client,
+                    Some(identity) => identity.introduce(client, None)?,
+                };
+                return answered(client.execute(&command));
+            }
+            if self.approval.of(&command).is_some() {
+                return Err(needs_server());
             }
             match Embedded::open_at(self.place.clone()) {
                 Ok(embedded) => {
@@ -127,6 +167,28 @@ impl Location {
             }
         }
     }
+}
+
+/// What a server said; a request that waits for approval is not done.
+pub(super) fn answered(result: Result<Reply, ClientError>) -> Result<Reply, Failure> {
+    match result {
+        Ok(Reply::Pending(pending)) if pending.approved_by.is_none() => {
+            let PendingInfo { id, operation, .. } = pending;
+            Err(Failure::Failed(format!(
+                "{operation} needs the approval of another admin, who runs `xks-proxy approve {id}` until {}",
+                pending.expires
+            )))
+        }
+        result => result.map_err(|e| Failure::Failed(e.to_string())),
+    }
+}
+
+/// Nobody would know who asks, and who approves.
+pub(super) fn needs_server() -> Failure {
+    Failure::Failed(
+        "the configuration has this under two-person approval, for which the server has to run"
+            .into(),
+    )
 }
 
 /// Carries a command out in this process, and records it where the configuration says so.
@@ -160,6 +222,7 @@ pub(super) fn open(place: &StorePlace) -> Result<Embedded, Failure> {
 pub(super) fn in_config(file: &Path, name: Option<&str>) -> Result<Location, Failure> {
     let KeyConfig {
         audit,
+        approval,
         key_managers,
         key_stores,
         ..
@@ -213,6 +276,8 @@ pub(super) fn in_config(file: &Path, name: Option<&str>) -> Result<Location, Fai
         .collect();
     let place = embedded.get(wanted).expect("the name is one of them");
     Ok(Location {
+        approval,
+        identity: None,
         place: StorePlace {
             data_dir: full(&place.data_dir)?,
             root_key: absolute_source(&place.root_key)?,

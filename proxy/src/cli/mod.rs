@@ -1,5 +1,6 @@
 //! The command line. Exit status 0: done, 1: failed, 2: wrong usage or configuration.
 
+mod admin;
 mod admin_sockets;
 mod audit;
 mod backup;
@@ -7,6 +8,7 @@ mod block;
 mod check;
 mod credential;
 mod dev;
+mod identity;
 mod init;
 mod key;
 mod kms;
@@ -72,6 +74,14 @@ enum Command {
     Blocks(block::ListArguments),
     /// Try and check the policies of external key stores: who may do what with their keys
     Policy(policy::Arguments),
+    /// Name the people who administer, each with a token
+    Admin(admin::Arguments),
+    /// Approve what another admin has requested
+    Approve(admin::DecideArguments),
+    /// Refuse what an admin has requested
+    Reject(admin::DecideArguments),
+    /// See what waits for approval
+    Approvals(admin::ApprovalsArguments),
     /// Change the root key that everything in the store is wrapped under
     RootKey(root_key::Arguments),
     /// Move keys and credentials between a folder and a database
@@ -165,6 +175,10 @@ pub fn main() -> ExitCode {
         Command::Unblock(arguments) => block::unblock(arguments),
         Command::Blocks(arguments) => block::list(arguments),
         Command::Policy(arguments) => policy::run(arguments),
+        Command::Admin(arguments) => admin::run(arguments),
+        Command::Approve(arguments) => admin::approve(arguments),
+        Command::Reject(arguments) => admin::reject(arguments),
+        Command::Approvals(arguments) => admin::approvals(arguments),
         Command::RootKey(arguments) => root_key::run(arguments),
         Command::Store(arguments) => store::run(arguments),
         Command::Audit(arguments) => audit::run(arguments),

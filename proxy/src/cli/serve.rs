@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 
 use super::admin_sockets::AdminSockets;
 use super::{Failure, File, LogFormatArgument, telemetry};
+use crate::admin;
 use crate::assemble::KeyManagers;
 use crate::audit::AuditLog;
 use crate::config::Config;
@@ -109,6 +110,7 @@ pub(super) fn serve(
             tasks.spawn(async move { health::watch(&runtime, interval).await });
         }
         let poll_interval = config.poll_interval;
+        let admin_listen = config.admin_listen;
         let reloader = Arc::new(Reloader::new(
             file.to_owned(),
             config,
@@ -124,6 +126,13 @@ pub(super) fn serve(
             tasks.spawn(Arc::clone(&reloader).poll(interval));
         }
         tasks.spawn(reload_at_hangup(hangup()?, Arc::clone(&reloader)));
+        if let Some(address) = admin_listen {
+            let listener = bind("admin.listen", address).await?;
+            let runtime = Arc::clone(&runtime);
+            let server = Arc::<Reloader>::clone(&reloader);
+            let tls = move || runtime.snapshot().admin_tls.clone();
+            tasks.spawn(admin::listen(listener, server, tls));
+        }
         let open = reloader.key_managers();
         let admin_sockets = AdminSockets::open(reloader);
         started(address)?;

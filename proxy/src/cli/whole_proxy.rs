@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::location::{PlaceArguments, RootKeyArguments, absolute_source, audited, full, open};
+use super::identity::IdentityArguments;
+use super::location::{
+    PlaceArguments, RootKeyArguments, absolute_source, answered, audited, full, needs_server, open,
+};
 use super::{Failure, File};
 use crate::admin::{Client, Command, Refusal, Reply, Who, govern};
 use crate::config::{Config, KeyConfig};
@@ -22,6 +25,8 @@ pub(super) struct ProxyArguments {
     place: PlaceArguments,
     #[command(flatten)]
     root_key: RootKeyArguments,
+    #[command(flatten)]
+    identity: IdentityArguments,
 }
 
 /// A proxy, and where its records are.
@@ -30,13 +35,24 @@ pub(super) struct WholeProxy {
     others: Vec<String>,
     state_dir: Option<PathBuf>,
     config: Option<KeyConfig>,
+    remote: Option<String>,
+    identity: IdentityArguments,
 }
 
 impl ProxyArguments {
     pub(super) fn locate(self) -> Result<WholeProxy, Failure> {
         process_memory::protect();
-        match (self.place.data_dir, self.place.config) {
-            (Some(data_dir), _) => {
+        let identity = self.identity;
+        match (self.place.data_dir, self.place.config, self.place.server) {
+            (_, _, Some(server)) => Ok(WholeProxy {
+                keyrings: Vec::new(),
+                others: Vec::new(),
+                state_dir: None,
+                config: None,
+                remote: Some(server),
+                identity,
+            }),
+            (Some(data_dir), _, None) => {
                 let root_key = self.root_key.source(&data_dir)?;
                 let place = StorePlace::folder(&full(&data_dir)?, root_key);
                 Ok(WholeProxy {
@@ -44,10 +60,12 @@ impl ProxyArguments {
                     others: Vec::new(),
                     state_dir: None,
                     config: None,
+                    remote: None,
+                    identity,
                 })
             }
-            (None, Some(file)) => WholeProxy::in_config(&file),
-            (None, None) => Err(Failure::Failed(
+            (None, Some(file), None) => WholeProxy::in_config(&file, identity),
+            (None, None, None) => Err(Failure::Failed(
                 "give --config FILE or --data-dir DIR".into(),
             )),
         }
@@ -55,7 +73,7 @@ impl ProxyArguments {
 }
 
 impl WholeProxy {
-    fn in_config(file: &File) -> Result<Self, Failure> {
+    fn in_config(file: &File, identity: IdentityArguments) -> Result<Self, Failure> {
         let config = Config::load_keys(file)?;
         let (mut keyrings, mut others) = (Vec::new(), Vec::new());
         for (name, key_manager) in &config.key_managers {
@@ -76,6 +94,8 @@ impl WholeProxy {
             others,
             state_dir: config.state_dir.clone(),
             config: Some(config),
+            remote: None,
+            identity,
         })
     }
 
@@ -84,10 +104,14 @@ impl WholeProxy {
     /// # Errors
     /// A socket that is there and cannot be used.
     pub(super) fn server(&self) -> Result<Option<Client>, Failure> {
+        if let Some(remote) = &self.remote {
+            let client = self.identity.connect(remote)?;
+            return self.identity.introduce(client, None).map(Some);
+        }
         for folder in self.folders() {
             let client = Client::connect(folder).map_err(|e| Failure::of("admin.sock", &e))?;
-            if client.is_some() {
-                return Ok(client);
+            if let Some(client) = client {
+                return self.identity.introduce(client, None).map(Some);
             }
         }
         Ok(None)
@@ -114,8 +138,11 @@ impl WholeProxy {
     /// Has the running server carry out a command, or carries it out here.
     pub(super) fn execute(&self, command: Command) -> Result<Reply, Failure> {
         if let Some(client) = self.server()? {
-            let reply = client.execute(&command);
-            return reply.map_err(|e| Failure::Failed(e.to_string()));
+            return answered(client.execute(&command));
+        }
+        let approval = self.config.as_ref().map(|config| &config.approval);
+        if approval.is_some_and(|approval| approval.of(&command).is_some()) {
+            return Err(needs_server());
         }
         let executor = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -149,6 +176,7 @@ impl WholeProxy {
             scopes.push(Scope {
                 key_managers: vec![name.clone()],
                 store: Some(embedded.administration()),
+                keyring: Some(embedded.administration()),
                 open: vec![Arc::<Embedded>::clone(embedded)],
             });
         }
@@ -165,6 +193,7 @@ impl WholeProxy {
             scopes.push(Scope {
                 key_managers: self.others.clone(),
                 store,
+                keyring: None,
                 open: Vec::new(),
             });
         }

@@ -3,6 +3,7 @@
 //! This is the only reader of configuration files. The shape of the file (`document`, `read`) is not the shape that the
 //! rest of the proxy works with ([`Config`]), and all problems are reported together, each with its place.
 
+mod admin;
 mod audit;
 mod document;
 mod files;
@@ -35,6 +36,7 @@ pub use policy::PolicyConfig;
 pub use policy_cases::{PolicyCase, read_policy_cases};
 pub use uri_endpoint::{InvalidUriEndpoint, UriEndpoint};
 
+use crate::admin::ApprovalPolicy;
 use crate::audit::Settings as AuditSettings;
 use crate::authorize::Policy;
 use crate::key_store::KeySelection;
@@ -65,6 +67,10 @@ pub struct Config {
     pub log: LogConfig,
     /// The audit log, if there is one.
     pub audit: Option<AuditSettings>,
+    /// Where administrators with a token are listened to, over TLS.
+    pub admin_listen: Option<SocketAddr>,
+    /// What is under two-person approval.
+    pub approval: ApprovalPolicy,
     /// How often the files that the configuration names are looked at; never, if `None`.
     pub poll_interval: Option<Duration>,
     /// Where blocks are kept of key managers that keep no keyring of ours.
@@ -187,6 +193,8 @@ impl Config {
 pub struct KeyConfig {
     /// The audit log, if there is one.
     pub audit: Option<AuditSettings>,
+    /// As in [`Config`].
+    pub approval: ApprovalPolicy,
     /// As in [`Config`].
     pub state_dir: Option<PathBuf>,
     /// Who holds keys, by name.
@@ -317,6 +325,8 @@ mod tests {
             health,
             log,
             audit,
+            admin_listen,
+            approval,
             poll_interval,
             state_dir: _,
             key_managers,
@@ -326,6 +336,7 @@ mod tests {
         } = config;
         format!(
             "{listen:?} {health_listen:?} {metrics_listen:?} {:?} {limits:?} {drain:?} {health:?} {log:?} {audit:?} \
+             {admin_listen:?} {approval:?} \
              {poll_interval:?} {key_managers:?} {key_stores:?}",
             tls.client
         )

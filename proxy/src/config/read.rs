@@ -60,6 +60,7 @@ pub(super) fn keys(file: &Path, content: &str) -> Result<KeyConfig, ConfigError>
     let fields = Section::root(&document, &root);
     let audit = reader.audit(&fields);
     let state_dir = reader.state_dir(&fields);
+    let approval = reader.approval(&fields);
     let key_managers = reader.key_managers(&fields, None);
     let key_stores = reader.key_stores(&fields, &key_managers);
     drop(fields);
@@ -70,6 +71,7 @@ pub(super) fn keys(file: &Path, content: &str) -> Result<KeyConfig, ConfigError>
     }
     Ok(KeyConfig {
         audit,
+        approval,
         state_dir: state_dir.or_else(|| first_data_dir(&key_managers)),
         key_managers: key_managers.read,
         key_stores,
@@ -114,6 +116,8 @@ impl Reader<'_> {
         let health_listen = root.optional("health_listen", socket_addr, address);
         let state_dir = self.state_dir(root);
         let metrics_listen = root.optional("metrics_listen", socket_addr, address);
+        let admin_listen = self.admin_listen(root);
+        let approval = self.approval(root);
         let tls = self.tls(root.section("tls"));
         let proxy_protocol_from = traffic::proxy_protocol_from(root);
         let limits = Limits {
@@ -138,6 +142,8 @@ impl Reader<'_> {
             health,
             log,
             audit,
+            admin_listen,
+            approval,
             poll_interval,
             state_dir: state_dir.or_else(|| first_data_dir(&key_managers)),
             key_managers: key_managers.read,

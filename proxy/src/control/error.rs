@@ -25,6 +25,21 @@ pub enum ControlError {
     /// It would never have held.
     #[error("the block would end before it begins: give a time that is to come")]
     Over,
+    /// A name stands for one person.
+    #[error("there is an admin {0} already: remove it first, or take another name")]
+    AdminExists(String),
+    /// Nothing to remove.
+    #[error("there is no admin {0}: `xks-proxy admin list` shows all")]
+    NoSuchAdmin(String),
+    /// Nothing to approve.
+    #[error("no request {0} waits for approval: `xks-proxy approvals list` shows those that do")]
+    NoSuchRequest(String),
+    /// Two persons are needed.
+    #[error("the request {0} is your own: another admin has to approve it")]
+    OwnRequest(String),
+    /// The operating system gives none.
+    #[error("no random bytes")]
+    NoRandomBytes,
     /// Blocks of other key managers need a place of their own.
     #[error(
         "there is no place for a block on what this key manager holds: set state_dir in the configuration to a folder \

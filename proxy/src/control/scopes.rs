@@ -7,6 +7,7 @@ use xks_api::ids::UriPathPrefix;
 
 use super::store::ControlStore;
 use crate::key_manager::KeyManager;
+use crate::key_manager::embedded::Administration;
 
 /// Key managers that are governed together.
 pub struct Scope {
@@ -14,6 +15,8 @@ pub struct Scope {
     pub key_managers: Vec<String>,
     /// Where their records are; `None` where there is no place for them.
     pub store: Option<Arc<dyn ControlStore>>,
+    /// Their keyring, if it is one of ours.
+    pub keyring: Option<Arc<Administration>>,
     /// What can be asked whether it has a key.
     pub open: Vec<Arc<dyn KeyManager>>,
 }

@@ -31,6 +31,7 @@ fn scopes(embedded: &Embedded) -> Scopes {
         scopes: vec![Scope {
             key_managers: vec!["embedded".into()],
             store: Some(embedded.administration()),
+            keyring: None,
             open: Vec::new(),
         }],
         prefixes: None,
@@ -95,6 +96,7 @@ fn a_state_folder_keeps_blocks_and_tells_damage() {
         scopes: vec![Scope {
             key_managers: vec!["hsm".into()],
             store: Some(std::sync::Arc::new(state_dir)),
+            keyring: None,
             open: Vec::new(),
         }],
         prefixes: None,
@@ -129,6 +131,7 @@ fn a_block_that_is_over_is_no_block_and_goes_with_the_next_change() {
         scopes: vec![Scope {
             key_managers: vec!["hsm".into()],
             store: Some(state_dir.clone()),
+            keyring: None,
             open: Vec::new(),
         }],
         prefixes: None,
