@@ -25,6 +25,7 @@
 //! | `guide` | what `kms-sim/docs/clients.md` tells users to paste | all, and pytest |
 //! | `faults` | key managers with a full disk, behind a dead link, with an expired certificate | raw HTTP |
 //! | `block` | the kill switch: each kind of key manager, a fleet with a proxy that is cut off, a full disk | raw HTTP |
+//! | `kill_switch` | what `proxy/docs/kill-switch.md` tells operators to run, and what KMS's callers see of it | bash, Rust SDK |
 //! | `fleet` | three proxies on one database behind a load balancer, drained and killed under load | Rust SDK |
 //! | `postgresql_guide` | what `proxy/docs/postgresql.md` tells operators to run | bash |
 //! | `quotas_guide` | what `proxy/docs/quotas.md` tells operators to run | bash, curl |
@@ -44,6 +45,7 @@ mod faults;
 mod fleet;
 mod guide;
 mod hsm;
+mod kill_switch;
 mod kms_commands;
 mod kms_guide;
 mod kms_lost_answers;
