@@ -378,6 +378,7 @@ mod tests {
         let mut text = "zzzzzzzz = 1\n".to_owned();
         let shown = [
             "[tls.client]",
+            "[admin]",
             "[audit]",
             "[key_stores.quota]",
             "[[key_stores.rules]]",
@@ -409,7 +410,7 @@ mod tests {
                 assert!(shown, "{name} is not in the example");
             }
         }
-        assert_eq!(tables, 14, "{error}");
+        assert_eq!(tables, 16, "{error}");
     }
 
     #[test]
