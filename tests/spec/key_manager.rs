@@ -1,6 +1,7 @@
 //! A key manager for tests: AES-256-GCM from `ring` under fixed keys, and every fault that a real one can have.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,8 +12,8 @@ use xks_api::ids::ExternalKeyId;
 use xks_api::message::{KeyStatus, KeyUsage};
 use xks_api::sealed::{FramedAad, Sealed};
 use xks_proxy::key_manager::{
-    Answer, Description, ExternalKey, Instance, InstanceHealth, KeyManager, KeyManagerError,
-    NewMessage,
+    Answer, Description, ExternalKey, Instance, InstanceHealth, KeyManager, KeyManagerError, Look,
+    NewMessage, SealAndOpen,
 };
 use zeroize::Zeroizing;
 
@@ -47,6 +48,7 @@ pub enum Call {
 struct Script {
     fault: Mutex<Fault>,
     calls: Mutex<Vec<Call>>,
+    at_once: AtomicBool,
 }
 
 /// The keys `demo`, `encrypt-only`, `decrypt-only`, `no-usage`, `disabled`, and `a.*` for isolation tests.
@@ -90,6 +92,11 @@ impl Default for ScriptedKeyManager {
 impl ScriptedKeyManager {
     pub fn set(&self, fault: Fault) {
         *self.script.fault.lock().unwrap() = fault;
+    }
+
+    /// Whether it takes both parts of a verified Encrypt in one go.
+    pub fn work_at_once(&self, at_once: bool) {
+        self.script.at_once.store(at_once, Ordering::Relaxed);
     }
 
     pub fn take_calls(&self) -> Vec<Call> {
@@ -213,6 +220,28 @@ impl ExternalKey for Key {
             Err(_) => Err(KeyManagerError::InvalidCiphertext),
         };
         self.script.answer(opened)
+    }
+
+    fn at_once(&self) -> Option<&dyn SealAndOpen> {
+        let at_once = self.script.at_once.load(Ordering::Relaxed);
+        at_once.then_some(self as _)
+    }
+}
+
+impl SealAndOpen for Key {
+    fn seal_and_open<'a>(
+        &'a self,
+        plaintext: &'a Plaintext,
+        message: NewMessage,
+        aad: &'a FramedAad,
+        look: Look,
+    ) -> Answer<'a, (Sealed, Plaintext)> {
+        Answer::Later(Box::pin(async move {
+            let sealed = self.seal(plaintext, message, aad).await?;
+            look(&sealed);
+            let opened = self.open(&sealed, aad).await?;
+            Ok((sealed, opened))
+        }))
     }
 }
 

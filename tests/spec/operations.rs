@@ -119,7 +119,14 @@ fn r02_http_1_1_and_http_2_are_served() {
 
 #[test]
 fn r04_r17_r21_the_specifications_encrypt_example() {
+    for at_once in [false, true] {
+        encrypts_the_specifications_example(at_once);
+    }
+}
+
+fn encrypts_the_specifications_example(at_once: bool) {
     let proxy = Proxy::start();
+    proxy.key_manager.work_at_once(at_once);
     let response = proxy.post("/keys/demo/encrypt", ENCRYPT_EXAMPLE);
     assert_eq!(response.status, 200);
     let answer = response.json();
@@ -558,10 +565,13 @@ fn r19_r22_any_changed_part_does_not_decrypt_and_all_look_alike() {
 #[test]
 fn r21_a_flipped_bit_is_not_answered() {
     let proxy = Proxy::start();
-    for fault in [Fault::FlipsBits, Fault::OpensWrong] {
-        proxy.key_manager.set(fault);
-        let response = proxy.post("/keys/demo/encrypt", ENCRYPT_EXAMPLE);
-        refused(&response, 500, "InternalException");
+    for at_once in [false, true] {
+        proxy.key_manager.work_at_once(at_once);
+        for fault in [Fault::FlipsBits, Fault::OpensWrong] {
+            proxy.key_manager.set(fault);
+            let response = proxy.post("/keys/demo/encrypt", ENCRYPT_EXAMPLE);
+            refused(&response, 500, "InternalException");
+        }
     }
 }
 

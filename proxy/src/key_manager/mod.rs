@@ -95,7 +95,31 @@ pub trait ExternalKey: Send + Sync {
     /// # Errors
     /// [`KeyManagerError::InvalidCiphertext`] for whatever does not verify, without a reason.
     fn open<'a>(&'a self, sealed: &'a Sealed, aad: &'a FramedAad) -> Answer<'a, Plaintext>;
+
+    /// The same in one go, where handing over two pieces of work costs more than one.
+    fn at_once(&self) -> Option<&dyn SealAndOpen> {
+        None
+    }
 }
+
+/// Seals a message and opens it again.
+pub trait SealAndOpen: Send + Sync {
+    /// [`seal`](ExternalKey::seal), a look at the message, [`open`](ExternalKey::open), in this order. Where the session fails
+    /// in between, all of it is done anew.
+    ///
+    /// # Errors
+    /// Those of both; [`KeyManagerError::InvalidCiphertext`] is of opening.
+    fn seal_and_open<'a>(
+        &'a self,
+        plaintext: &'a Plaintext,
+        message: NewMessage,
+        aad: &'a FramedAad,
+        look: Look,
+    ) -> Answer<'a, (Sealed, Plaintext)>;
+}
+
+/// What looks at a message before it is opened.
+pub type Look = Box<dyn Fn(&Sealed) + Send + Sync>;
 
 /// What a key gives a message beforehand. Not [`Clone`]: a message is sealed once.
 #[derive(Debug)]

@@ -1,16 +1,16 @@
 //! Encrypt.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use xks_api::error::ErrorName;
 use xks_api::ids::ExternalKeyId;
 use xks_api::message::{CdivAlgorithm, EncryptRequest, EncryptResponse, KeyUsage};
 use xks_api::route::OperationName;
-use xks_api::sealed::{FramedAad, cdiv};
+use xks_api::sealed::{FramedAad, Sealed, cdiv};
 
 use super::{Context, Encoded, record_refused, require_usage, usable_key};
 use crate::error::XksError;
-use crate::key_manager::ExternalKey;
+use crate::key_manager::{ExternalKey, KeyManagerError};
 use crate::metrics::Mark;
 
 pub(super) async fn run(
@@ -62,28 +62,55 @@ async fn seal(
     let metadata = key.metadata()?;
     let aad = FramedAad::new(&request.aad, &metadata);
     //= xks §Appendix C R21: encrypt, compute the value, decrypt and compare, answer, in this order.
-    let sealed = key.seal(&request.plaintext, metadata, &aad).await?;
+    let (sealed, verified) = match (request.cdiv, key.at_once()) {
+        (None, _) => (key.seal(&request.plaintext, metadata, &aad).await?, None),
+        (Some(CdivAlgorithm::Sha256), None) => {
+            let sealed = key.seal(&request.plaintext, metadata, &aad).await?;
+            let value = cdiv(&request.aad, &sealed);
+            let opened = key.open(&sealed, &aad).await.map_err(not_verified)?;
+            (sealed, Some((value, opened)))
+        }
+        (Some(CdivAlgorithm::Sha256), Some(key)) => {
+            let value = Arc::new(Mutex::new(None));
+            let look = {
+                let (value, aad) = (Arc::clone(&value), request.aad.clone());
+                move |sealed: &Sealed| *lock(&value) = Some(cdiv(&aad, sealed))
+            };
+            let done = key.seal_and_open(&request.plaintext, metadata, &aad, Box::new(look));
+            let (sealed, opened) = done.await.map_err(|e| match e {
+                e @ KeyManagerError::InvalidCiphertext => not_verified(e),
+                e => e.into(),
+            })?;
+            let value = lock(&value).take();
+            (sealed, value.map(|value| (value, opened)))
+        }
+    };
     //= xks §Encrypt R18
     if sealed.ciphertext.len() != request.plaintext.expose().len() {
         return Err(XksError::INTERNAL.because("ciphertext and plaintext differ in length"));
     }
-    let value = match request.cdiv {
+    if request.cdiv.is_some() && verified.is_none() {
+        return Err(XksError::INTERNAL.because("the key manager did not verify what it encrypted"));
+    }
+    let value = match verified {
         None => None,
-        Some(CdivAlgorithm::Sha256) => {
-            let value = cdiv(&request.aad, &sealed);
-            let opened = key.open(&sealed, &aad).await.map_err(|e| {
-                XksError::INTERNAL.because(format!("the verifying decryption failed: {e}"))
-            })?;
-            if opened != request.plaintext {
-                return Err(
-                    XksError::INTERNAL.because("the verifying decryption gave another plaintext")
-                );
-            }
-            Some(value)
+        Some((_, opened)) if opened != request.plaintext => {
+            return Err(
+                XksError::INTERNAL.because("the verifying decryption gave another plaintext")
+            );
         }
+        Some((value, _)) => Some(value),
     };
     Ok(EncryptResponse {
         sealed,
         cdiv: value,
     })
+}
+
+fn not_verified(error: KeyManagerError) -> XksError {
+    XksError::INTERNAL.because(format!("the verifying decryption failed: {error}"))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,10 +13,10 @@ use xks_api::sealed::{FramedAad, Sealed};
 use super::framing::{MessageHeader, aws_sample_aads, device_aad};
 use super::key_map::{Locator, MappedKey, Versions};
 use super::messages::Count;
-use super::tasks::{Find, Open, Seal};
+use super::tasks::{self, Find, Open, Seal};
 use super::worker::Workers;
 use crate::key_manager::embedded::Usages;
-use crate::key_manager::{Answer, ExternalKey, KeyManagerError, NewMessage};
+use crate::key_manager::{Answer, ExternalKey, KeyManagerError, Look, NewMessage, SealAndOpen};
 
 /// The keys that were looked up lately.
 pub(super) struct Directory {
@@ -189,11 +189,7 @@ impl ExternalKey for PinnedKey {
         message: NewMessage,
         aad: &'a FramedAad,
     ) -> Answer<'a, Sealed> {
-        let task = Seal {
-            locator: self.locator.clone(),
-            plaintext: plaintext.clone(),
-            aad: device_aad(self.workers.token().settings.device.aad, aad),
-        };
+        let task = self.sealing(plaintext, aad);
         Answer::Later(Box::pin(async move {
             let encrypted = self.workers.execute(task).await?;
             self.messages.one_more();
@@ -228,6 +224,31 @@ impl ExternalKey for PinnedKey {
             Err(last)
         }))
     }
+
+    fn at_once(&self) -> Option<&dyn SealAndOpen> {
+        Some(self)
+    }
+}
+
+impl SealAndOpen for PinnedKey {
+    fn seal_and_open<'a>(
+        &'a self,
+        plaintext: &'a Plaintext,
+        message: NewMessage,
+        aad: &'a FramedAad,
+        look: Look,
+    ) -> Answer<'a, (Sealed, Plaintext)> {
+        let task = tasks::SealAndOpen {
+            seal: self.sealing(plaintext, aad),
+            metadata: message.metadata,
+            look,
+        };
+        Answer::Later(Box::pin(async move {
+            let done = self.workers.execute(task).await?;
+            self.messages.one_more();
+            Ok(done)
+        }))
+    }
 }
 
 /// What decrypts a message: one key, and what may have been authenticated.
@@ -237,6 +258,14 @@ struct Message {
 }
 
 impl PinnedKey {
+    fn sealing(&self, plaintext: &Plaintext, aad: &FramedAad) -> Seal {
+        Seal {
+            locator: self.locator.clone(),
+            plaintext: plaintext.clone(),
+            aad: device_aad(self.workers.token().settings.device.aad, aad),
+        }
+    }
+
     fn message(&self, sealed: &Sealed, aad: &FramedAad) -> Result<Message, KeyManagerError> {
         let settings = &self.workers.token().settings;
         let (number, aads) = if settings.aws_sample_metadata.contains(&sealed.metadata) {

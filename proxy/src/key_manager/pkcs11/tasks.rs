@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use xks_api::fields::{InitializationVector, Plaintext};
+use xks_api::fields::{CiphertextMetadata, InitializationVector, Plaintext};
+use xks_api::sealed::Sealed;
 
 use super::connection::{Connection, Encrypted};
 use super::failure::Failure;
 use super::key_map::{Locator, MAX_VERSION, Versions};
 use super::token::Token;
 use super::worker::Task;
-use crate::key_manager::KeyManagerError;
 use crate::key_manager::embedded::Usages;
+use crate::key_manager::{KeyManagerError, Look};
 
 /// Finds the versions of a key that are in the token, with what each may be used for.
 pub(super) struct Find {
@@ -75,6 +76,32 @@ impl Task for Seal {
     fn run(&self, token: &Token, connection: &mut Connection) -> Result<Encrypted, Failure> {
         let source = token.settings.device.iv;
         connection.encrypt(&self.locator, source, &self.plaintext, &self.aad)
+    }
+}
+
+/// Encrypts, and decrypts what came of it.
+pub(super) struct SealAndOpen {
+    pub(super) seal: Seal,
+    pub(super) metadata: CiphertextMetadata,
+    pub(super) look: Look,
+}
+
+impl Task for SealAndOpen {
+    type Output = (Sealed, Plaintext);
+
+    fn run(&self, token: &Token, connection: &mut Connection) -> Result<Self::Output, Failure> {
+        let encrypted = self.seal.run(token, connection)?;
+        let sealed = Sealed {
+            ciphertext: encrypted.ciphertext,
+            iv: InitializationVector::Bytes12(encrypted.iv),
+            tag: encrypted.tag,
+            metadata: self.metadata.clone(),
+        };
+        (self.look)(&sealed);
+        let input = [&sealed.ciphertext[..], &sealed.tag.0].concat();
+        let Seal { locator, aad, .. } = &self.seal;
+        let opened = connection.decrypt(locator, sealed.iv.as_bytes(), &input, aad)?;
+        Ok((sealed, opened))
     }
 }
 
