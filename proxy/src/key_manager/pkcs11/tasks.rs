@@ -95,7 +95,7 @@ impl Task for SealAndOpen {
             ciphertext: encrypted.ciphertext,
             iv: InitializationVector::Bytes12(encrypted.iv),
             tag: encrypted.tag,
-            metadata: self.metadata.clone(),
+            metadata: self.metadata,
         };
         (self.look)(&sealed);
         let input = [&sealed.ciphertext[..], &sealed.tag.0].concat();
