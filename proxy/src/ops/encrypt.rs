@@ -81,16 +81,15 @@ async fn seal(
                 e @ KeyManagerError::InvalidCiphertext => not_verified(e),
                 e => e.into(),
             })?;
-            let value = lock(&value).take();
-            (sealed, value.map(|value| (value, opened)))
+            let value = lock(&value).take().ok_or_else(|| {
+                XksError::INTERNAL.because("the key manager did not show what it encrypted")
+            })?;
+            (sealed, Some((value, opened)))
         }
     };
     //= xks §Encrypt R18
     if sealed.ciphertext.len() != request.plaintext.expose().len() {
         return Err(XksError::INTERNAL.because("ciphertext and plaintext differ in length"));
-    }
-    if request.cdiv.is_some() && verified.is_none() {
-        return Err(XksError::INTERNAL.because("the key manager did not verify what it encrypted"));
     }
     let value = match verified {
         None => None,

@@ -192,7 +192,6 @@ impl ExternalKey for PinnedKey {
         let task = self.sealing(plaintext, aad);
         Answer::Later(Box::pin(async move {
             let encrypted = self.workers.execute(task).await?;
-            self.messages.one_more();
             Ok(Sealed {
                 ciphertext: encrypted.ciphertext,
                 iv: InitializationVector::Bytes12(encrypted.iv),
@@ -243,11 +242,7 @@ impl SealAndOpen for PinnedKey {
             metadata: message.metadata,
             look,
         };
-        Answer::Later(Box::pin(async move {
-            let done = self.workers.execute(task).await?;
-            self.messages.one_more();
-            Ok(done)
-        }))
+        Answer::Later(Box::pin(self.workers.execute(task)))
     }
 }
 
@@ -263,6 +258,7 @@ impl PinnedKey {
             locator: self.locator.clone(),
             plaintext: plaintext.clone(),
             aad: device_aad(self.workers.token().settings.device.aad, aad),
+            messages: Arc::clone(&self.messages),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What is done with a session: find the versions of a key, encrypt, decrypt.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use xks_api::fields::{CiphertextMetadata, InitializationVector, Plaintext};
 use xks_api::sealed::Sealed;
@@ -8,6 +9,7 @@ use xks_api::sealed::Sealed;
 use super::connection::{Connection, Encrypted};
 use super::failure::Failure;
 use super::key_map::{Locator, MAX_VERSION, Versions};
+use super::messages::Count;
 use super::token::Token;
 use super::worker::Task;
 use crate::key_manager::embedded::Usages;
@@ -68,6 +70,7 @@ pub(super) struct Seal {
     pub(super) locator: Locator,
     pub(super) plaintext: Plaintext,
     pub(super) aad: Vec<u8>,
+    pub(super) messages: Arc<Count>,
 }
 
 impl Task for Seal {
@@ -75,7 +78,10 @@ impl Task for Seal {
 
     fn run(&self, token: &Token, connection: &mut Connection) -> Result<Encrypted, Failure> {
         let source = token.settings.device.iv;
-        connection.encrypt(&self.locator, source, &self.plaintext, &self.aad)
+        let encrypted = connection.encrypt(&self.locator, source, &self.plaintext, &self.aad)?;
+        // Whatever becomes of it: the initialization vector is used.
+        self.messages.one_more();
+        Ok(encrypted)
     }
 }
 
