@@ -279,7 +279,8 @@ async fn serve(
                 let snapshot = runtime.snapshot();
                 (Arc::clone(&snapshot.tls), snapshot.limits.handshake_timeout)
             };
-            let result = handshake(stream, config, limit, turns).await;
+            // In boxes, as the stream is: what a handshake needs is gone after it, and no future holds copies of a stream.
+            let result = Box::pin(handshake(stream, config, limit, turns)).await;
             if let Some(metrics) = runtime.metrics() {
                 metrics.handshake(match &result {
                     Ok(stream) => Handshake::of(stream.get_ref().1.protocol_version()),

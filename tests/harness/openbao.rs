@@ -53,14 +53,42 @@ impl OpenBao {
             let path = folder.join("disk");
             std::fs::create_dir(&path).map_err(|e| e.to_string())?;
             let disk = SmallDisk::mount(&path, 64, None)?;
-            let audit = format!(
-                "audit \"file\" \"log\" {{\n  options {{\n    file_path = \"{}\"\n  }}\n}}\n",
-                path.join("audit.log").display()
-            );
-            Ok((raft_storage(&path, 1) + &audit, Some(disk)))
+            Ok((raft_storage(&path, 1) + &audit_log(&path), Some(disk)))
         })?;
         bao.initialize();
         Ok(bao)
+    }
+
+    /// A server that writes down what it is asked.
+    ///
+    /// # Errors
+    /// Why there is no `bao` here.
+    pub fn start_with_audit_log() -> Result<Self, String> {
+        let mut bao = Self::launch(|folder| {
+            Ok((
+                "storage \"inmem\" {}\n".to_owned() + &audit_log(folder),
+                None,
+            ))
+        })?;
+        bao.initialize();
+        Ok(bao)
+    }
+
+    /// How many messages each request to a path had, by the audit log of a server that has one.
+    pub fn audited(&self, path: &str) -> Vec<usize> {
+        let log =
+            std::fs::read_to_string(self.folder.path().join(AUDIT_LOG)).expect("an audit log");
+        let lines = log
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("JSON"));
+        let requests = lines
+            .filter(|line: &Value| line["type"] == "request" && line["request"]["path"] == path);
+        let messages = |line: Value| {
+            line["request"]["data"]["batch_input"]
+                .as_array()
+                .map_or(1, Vec::len)
+        };
+        requests.map(messages).collect()
     }
 
     /// The server that tests share, started by whoever needs it first and ended with its last user.
@@ -351,6 +379,16 @@ pub fn shipped_policy() -> String {
 pub fn ca_file() -> PathBuf {
     certificates::path("root-ca.crt.pem")
 }
+
+fn audit_log(folder: &Path) -> String {
+    let path = folder.join(AUDIT_LOG);
+    format!(
+        "audit \"file\" \"log\" {{\n  options {{\n    file_path = \"{}\"\n  }}\n}}\n",
+        path.display()
+    )
+}
+
+const AUDIT_LOG: &str = "audit.log";
 
 fn raft_storage(folder: &Path, number: usize) -> String {
     let path = folder.join("raft");

@@ -211,11 +211,18 @@ fn content(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, u32)> {
     if !metadata.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
-    let mut content = Zeroizing::new(Vec::with_capacity(MAX_FILE_BYTES + 1));
-    let limit = u64::try_from(MAX_FILE_BYTES + 1).unwrap_or(u64::MAX);
-    file.take(limit).read_to_end(&mut content)?;
-    if content.len() > MAX_FILE_BYTES {
+    if metadata.len() > MAX_FILE_BYTES {
         return Err(io::Error::other("it is larger than 4 MiB"));
+    }
+    // All of it and the end, so that the buffer never grows: that would leave a copy behind.
+    let limit = metadata.len() + 1;
+    let room = usize::try_from(limit).map_err(io::Error::other)?;
+    let mut content = Zeroizing::new(Vec::with_capacity(room));
+    file.take(limit).read_to_end(&mut content)?;
+    if content.len() == room {
+        return Err(io::Error::other(
+            "it was written to while it was read; try again",
+        ));
     }
     Ok((content, metadata.mode()))
 }
@@ -228,4 +235,4 @@ fn unusable(path: &Path, found: &str, expected: &'static str) -> Unusable {
 }
 
 /// CRLs can be long; nothing else is.
-const MAX_FILE_BYTES: usize = 4 << 20;
+const MAX_FILE_BYTES: u64 = 4 << 20;

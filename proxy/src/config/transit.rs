@@ -58,6 +58,10 @@ impl Reader<'_> {
         );
         let max_concurrent = count(fields, "max_concurrent", 1..=4_096);
         let max_waiting = count(fields, "max_waiting", 0..=65_536);
+        let max_batch = {
+            let most = u64::try_from(Settings::MAX_BATCH).unwrap_or(u64::MAX);
+            count(fields, "max_batch", 1..=most)
+        };
         let mut settings = Settings::new(addresses?, login?, test_key?);
         let circuit = CircuitConfig::default();
         settings.roots = roots?;
@@ -69,6 +73,7 @@ impl Reader<'_> {
         settings.mount = mount.unwrap_or(settings.mount);
         settings.timeout = timeout.unwrap_or(settings.timeout);
         settings.key_max_age = key_max_age.unwrap_or(settings.key_max_age);
+        settings.max_batch = max_batch.unwrap_or(settings.max_batch);
         settings.circuit = CircuitConfig {
             max_concurrent: max_concurrent.unwrap_or(circuit.max_concurrent),
             max_waiting: max_waiting.unwrap_or(circuit.max_waiting),
@@ -260,7 +265,7 @@ mod tests {
         let settings = read(&format!(
             "{SERVER}namespace = \"kms/eu\"\nmount = \"keys/transit\"\ntest_key = \"probe\"\n\
              unlisted_keys = \"unknown\"\ntimeout = \"100ms\"\nkey_max_age = \"1m\"\n\
-             max_concurrent = 8\nmax_waiting = 0\n\
+             max_concurrent = 8\nmax_waiting = 0\nmax_batch = 4\n\
              [approle]\nrole_id = \"r\"\nsecret_id_file = \"s\"\n\
              [keys.a]\nusage = \"decrypt\"\n[keys.\"b.c\"]\nname = \"other\"\nenabled = false"
         ))
@@ -279,6 +284,7 @@ mod tests {
         assert_eq!(settings.key_max_age, Duration::from_secs(60));
         assert_eq!(settings.circuit.max_concurrent, 8);
         assert_eq!(settings.circuit.max_waiting, 0);
+        assert_eq!(settings.max_batch, 4);
         let Login::AppRole { mount, .. } = &settings.login else {
             panic!("{:?}", settings.login);
         };

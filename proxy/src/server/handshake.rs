@@ -39,7 +39,7 @@ pub(super) async fn handshake(
     config: Arc<ServerConfig>,
     limit: Duration,
     turns: &Arc<Turns>,
-) -> Result<TlsStream<TcpStream>, Failed> {
+) -> Result<Box<TlsStream<TcpStream>>, Failed> {
     let whole = async {
         let mut start = LazyConfigAcceptor::new(Acceptor::default(), stream)
             .await
@@ -62,7 +62,7 @@ pub(super) async fn handshake(
             drop(turn);
         };
         match tokio::join!(rest, pass_on) {
-            (Ok(stream), ()) => Ok(stream),
+            (Ok(stream), ()) => Ok(Box::new(stream)),
             (Err(error), ()) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Failed::Left),
             (Err(error), ()) => Err(Failed::Broken(error)),
         }

@@ -25,9 +25,9 @@ impl Transport for TcpStream {
     }
 }
 
-impl Transport for TlsStream<TcpStream> {
+impl Transport for Box<TlsStream<TcpStream>> {
     fn tcp(&mut self) -> &mut TcpStream {
-        self.get_mut().0
+        self.as_mut().get_mut().0
     }
 }
 

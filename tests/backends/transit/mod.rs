@@ -1,6 +1,7 @@
 //! The suite for Transit on a real OpenBao server, and what only Transit has.
 
 pub(crate) mod backend;
+mod batches;
 mod failover;
 mod faults;
 mod keys;

@@ -69,6 +69,7 @@ pub(crate) struct MessageHeader {
 
 impl MessageHeader {
     /// The header and the IV of a new message, drawn together: asking for random bytes costs as much as the encryption.
+    /// None are drawn beforehand: of a virtual machine that is copied while it runs, both copies would use them.
     pub(crate) fn random(version: VersionNumber) -> Result<(Self, Iv), Unspecified> {
         let mut random = [0; SALT_LEN + NONCE_LEN];
         SystemRandom::new().fill(&mut random)?;

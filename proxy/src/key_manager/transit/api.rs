@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use xks_api::fields::Plaintext;
 use zeroize::Zeroizing;
 
+use super::batch::Text;
 use super::blob::KeyVersion;
 use super::failure::Refusal;
 
@@ -34,6 +36,21 @@ pub(super) fn decrypt_body(blob: &str, aad: &[u8]) -> Bytes {
     body.push("\",\"associated_data\":\"");
     body.push_base64(aad);
     body.push("\"}");
+    body.into_bytes()
+}
+
+/// `{"batch_input":[…]}` of the bodies of single requests, each with its number as its reference.
+pub(super) fn batch_body(bodies: &[&Bytes]) -> Bytes {
+    let mut body = Body::with_room_for(bodies.iter().map(|body| body.len() + 32).sum());
+    body.push("{\"batch_input\":[");
+    for (number, single) in bodies.iter().enumerate() {
+        let single = std::str::from_utf8(single).unwrap_or_default();
+        body.push(if number == 0 { "" } else { "," });
+        body.push(single.strip_suffix('}').unwrap_or_default());
+        body.push(&format!(",\"reference\":\"{number}\"}}"));
+    }
+    // One that fails is no failure of the others.
+    body.push("],\"partial_failure_response_code\":200}");
     body.into_bytes()
 }
 
@@ -80,18 +97,49 @@ pub(super) fn ciphertext(answer: &[u8]) -> Option<&str> {
     Some(answer.data.ciphertext)
 }
 
-/// The plaintext of an answer to decrypt.
-pub(super) fn plaintext(answer: &[u8]) -> Option<Plaintext> {
+/// The plaintext of an answer to decrypt, in base64.
+pub(super) fn plaintext(answer: &[u8]) -> Option<&str> {
     #[derive(Deserialize)]
     struct Data<'a> {
         plaintext: &'a str,
     }
     let answer: Answer<Data<'_>> = serde_json::from_slice(answer).ok()?;
-    let encoded = answer.data.plaintext;
+    Some(answer.data.plaintext)
+}
+
+/// What [`plaintext`] found.
+pub(super) fn decoded(encoded: &str) -> Option<Plaintext> {
     let mut bytes = Zeroizing::new(vec![0; encoded.len() / 4 * 3 + 3]);
     let len = STANDARD.decode_slice(encoded, &mut bytes).ok()?;
     bytes.truncate(len);
     Some(bytes.into())
+}
+
+/// The good results of an answer to a batch, in the order of the messages; nothing if one result may be another message's.
+pub(super) fn batch_results(answer: &[u8], messages: usize) -> Option<Vec<Option<Text>>> {
+    #[derive(Deserialize)]
+    struct Data<'a> {
+        #[serde(borrow)]
+        batch_results: Vec<Item<'a>>,
+    }
+    #[derive(Deserialize)]
+    struct Item<'a> {
+        reference: &'a str,
+        ciphertext: Option<&'a str>,
+        plaintext: Option<&'a str>,
+        error: Option<IgnoredAny>,
+    }
+    let answer: Answer<Data<'_>> = serde_json::from_slice(answer).ok()?;
+    let results = answer.data.batch_results;
+    let in_order = |(number, item): (usize, &Item<'_>)| item.reference == number.to_string();
+    if results.len() != messages || !results.iter().enumerate().all(in_order) {
+        return None;
+    }
+    let text = |item: Item<'_>| match (item.ciphertext, item.plaintext, item.error) {
+        (Some(text), None, None) | (None, Some(text), None) => Some(Text::new(text.to_owned())),
+        _ => None,
+    };
+    Some(results.into_iter().map(text).collect())
 }
 
 /// What a key is, as far as this proxy cares.
@@ -242,19 +290,17 @@ mod tests {
 
     #[test]
     fn answers_are_read_strictly() {
-        let opened = plaintext(br#"{"data":{"plaintext":"SGVsbG8="}}"#).unwrap();
-        assert_eq!(opened.expose(), b"Hello");
-        assert_eq!(
-            plaintext(br#"{"data":{"plaintext":""}}"#).unwrap().expose(),
-            b""
-        );
+        let found = plaintext(br#"{"data":{"plaintext":"SGVsbG8="}}"#).unwrap();
+        assert_eq!(decoded(found).unwrap().expose(), b"Hello");
+        let found = plaintext(br#"{"data":{"plaintext":""}}"#).unwrap();
+        assert_eq!(decoded(found).unwrap().expose(), b"");
         for bad in [
             &br#"{"data":{"plaintext":"SGVsbG8"}}"#[..],
             br#"{"data":null}"#,
             b"",
             b"{}",
         ] {
-            assert!(plaintext(bad).is_none());
+            assert!(plaintext(bad).and_then(decoded).is_none());
         }
         assert_eq!(ciphertext(br#"{"data":{"ciphertext":"x"}}"#), Some("x"));
         assert_eq!(ciphertext(b"[]"), None);
@@ -267,5 +313,43 @@ mod tests {
             assert!(may_create(&["update".to_owned(), more.to_owned()]));
         }
         assert_eq!(capabilities(answer, "transit/encrypt/k2"), None);
+    }
+
+    /// The answer as recorded from OpenBao 2.7.2, to what `batch_body` makes.
+    #[test]
+    fn each_message_of_a_batch_has_its_own_result() {
+        let version = KeyVersion::new(1).unwrap();
+        let bodies =
+            [&b"a"[..], b""].map(|text| encrypt_body(&Plaintext::from(text), b"A", version));
+        let body = batch_body(&bodies.iter().collect::<Vec<_>>());
+        let expected = br#"{"batch_input":[{"plaintext":"YQ==","associated_data":"QQ==","key_version":1,"reference":"0"},{"plaintext":"","associated_data":"QQ==","key_version":1,"reference":"1"}],"partial_failure_response_code":200}"#;
+        assert_eq!(&*body, expected);
+        let answer = br#"{"request_id":"ba7f6492-2e6f-7f7f-2394-9e83b0d8d8bf","lease_id":"","renewable":false,
+            "lease_duration":0,"data":{"batch_results":[{"plaintext":"YQ==","reference":"0"},{"plaintext":"",
+            "error":"cipher: message authentication failed","reference":"1"},{"plaintext":"","reference":"2"}]},
+            "wrap_info":null,"warnings":null,"auth":null}"#;
+        let results = batch_results(answer, 3).unwrap();
+        let texts: Vec<Option<&str>> = results.iter().map(|r| r.as_deref().map(|t| &**t)).collect();
+        assert_eq!(texts, [Some("YQ=="), None, Some("")]);
+        let answer = br#"{"data":{"batch_results":[{"error":"requested version for encryption is higher than the latest key version",
+            "reference":"0"},{"ciphertext":"vault:v1:lfLw","key_version":1,"reference":"1"}]}}"#;
+        let results = batch_results(answer, 2).unwrap();
+        assert!(results[0].is_none());
+        assert_eq!(results[1].as_deref().map(|t| &**t), Some("vault:v1:lfLw"));
+    }
+
+    #[test]
+    fn results_that_may_be_of_other_messages_are_none() {
+        for bad in [
+            // Without a reference, in another order, too few, too many.
+            &br#"{"data":{"batch_results":[{"plaintext":"YQ=="},{"plaintext":"YQ=="}]}}"#[..],
+            br#"{"data":{"batch_results":[{"plaintext":"YQ==","reference":"1"},{"plaintext":"YQ==","reference":"0"}]}}"#,
+            br#"{"data":{"batch_results":[{"plaintext":"YQ==","reference":"0"}]}}"#,
+            br#"{"data":{"batch_results":[{"plaintext":"YQ==","reference":"0"},{"plaintext":"YQ==","reference":"1"},{"plaintext":"YQ==","reference":"2"}]}}"#,
+            br#"{"data":{"plaintext":"YQ=="}}"#,
+            b"{}",
+        ] {
+            assert!(batch_results(bad, 2).is_none());
+        }
     }
 }

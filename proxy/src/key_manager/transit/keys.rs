@@ -10,6 +10,7 @@ use xks_api::fields::{CiphertextMetadata, Plaintext};
 use xks_api::message::{KeyStatus, KeyUsage};
 use xks_api::sealed::{FramedAad, Sealed};
 
+use super::batch::{Line, Operation};
 use super::blob::{self, KeyVersion};
 use super::settings::{MappedKey, TransitKeyName};
 use super::{AskError, Shared, api};
@@ -111,16 +112,14 @@ impl TransitKey {
     ) -> Result<Sealed, KeyManagerError> {
         // The version of the metadata, which is in the AAD: pinned before, and not "the latest" of now.
         let version = KeyVersion::of_metadata(&metadata).ok_or(KeyManagerError::InvalidState)?;
-        let path = self.shared.path("encrypt", &self.mapped.name);
+        let line = self.line(Operation::Encrypt);
         let body = api::encrypt_body(plaintext, aad.as_bytes(), version);
-        let answer = self.shared.post(&path, body).await;
-        let answer = match answer {
-            Ok(answer) => answer,
+        let text = match self.shared.message(line, body).await {
+            Ok(text) => text,
             Err(error) => return Err(self.judge(error).await),
         };
-        let sealed = api::ciphertext(&answer)
-            .and_then(|text| blob::parse(text, version, plaintext.expose().len()));
-        sealed.ok_or_else(|| api::not_as_documented(&path).into())
+        let sealed = blob::parse(&text, version, plaintext.expose().len());
+        sealed.ok_or_else(|| self.not_as_documented("encrypt"))
     }
 
     async fn decrypt(
@@ -129,14 +128,22 @@ impl TransitKey {
         aad: &FramedAad,
     ) -> Result<Plaintext, KeyManagerError> {
         let blob = blob::encode(sealed).ok_or(KeyManagerError::InvalidCiphertext)?;
-        let path = self.shared.path("decrypt", &self.mapped.name);
+        let line = self.line(Operation::Decrypt);
         let body = api::decrypt_body(&blob, aad.as_bytes());
-        match self.shared.post(&path, body).await {
-            Ok(answer) => {
-                api::plaintext(&answer).ok_or_else(|| api::not_as_documented(&path).into())
-            }
+        match self.shared.message(line, body).await {
+            Ok(text) => api::decoded(&text).ok_or_else(|| self.not_as_documented("decrypt")),
             Err(error) => Err(self.judge(error).await),
         }
+    }
+
+    fn line(&self, operation: Operation) -> Line {
+        let key = self.mapped.name.clone();
+        Line { operation, key }
+    }
+
+    fn not_as_documented(&self, operation: &str) -> KeyManagerError {
+        let path = self.shared.path(operation, &self.mapped.name);
+        api::not_as_documented(&path).into()
     }
 
     /// A refusal shows that what is known of the key may be out of date; a permission denied may be a missing key,

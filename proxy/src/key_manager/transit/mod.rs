@@ -8,10 +8,12 @@
 //! | `settings` | what an operator decides |
 //! | `cluster`, `node` | servers, connections, failing over |
 //! | `session` | the token |
+//! | `batch` | messages that travel together |
 //! | `api`, `blob`, `failure` | Transit's JSON, its ciphertext, its refusals |
 //! | `keys` | what is known of keys, and a key at work |
 
 mod api;
+mod batch;
 mod blob;
 mod cluster;
 mod failure;
@@ -38,6 +40,7 @@ pub use settings::{
     TransitKeyName, Unlisted,
 };
 
+use self::batch::Batches;
 use self::cluster::{Body, CallError, Cluster};
 use self::failure::Refusal;
 use self::keys::{Found, KeyCache, KnownKey, TransitKey};
@@ -68,6 +71,7 @@ impl Transit {
             session: Session::new(settings.login.clone()),
             circuit: Circuit::new(name, &settings.circuit),
             keys: KeyCache::default(),
+            batches: Batches::new(settings.max_batch),
             capabilities_hidden: AtomicBool::new(false),
             settings,
         };
@@ -211,6 +215,7 @@ struct Shared {
     session: Session,
     circuit: Circuit,
     keys: KeyCache,
+    batches: Batches,
     /// The policy does not let the token ask for its own capabilities; said once.
     capabilities_hidden: AtomicBool,
 }
@@ -221,13 +226,18 @@ impl Shared {
         format!("{mount}/{operation}/{}", name.as_str())
     }
 
-    async fn post(&self, path: &str, body: Bytes) -> Result<Body, AskError> {
-        self.ask(Method::POST, path, body).await
+    async fn post(&self, path: &str, body: Bytes, deadline: Instant) -> Result<Body, AskError> {
+        self.ask(Method::POST, path, body, deadline).await
     }
 
     /// One request with everything that belongs to it: bulkhead, breaker, token, a new token.
-    async fn ask(&self, method: Method, path: &str, body: Bytes) -> Result<Body, AskError> {
-        let deadline = Instant::now() + self.settings.timeout;
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Result<Body, AskError> {
         let pass = self.circuit.enter(deadline).await?;
         let token = match self.session.token(deadline).await {
             Ok(token) => token,
@@ -271,7 +281,8 @@ impl Shared {
 
     async fn read_and_judge(&self, name: &TransitKeyName) -> Result<KnownKey, KeyManagerError> {
         let path = self.path("keys", name);
-        let answer = self.ask(Method::GET, &path, Bytes::new()).await?;
+        let deadline = Instant::now() + self.settings.timeout;
+        let answer = self.ask(Method::GET, &path, Bytes::new(), deadline).await?;
         let info = api::KeyInfo::parse(&answer).ok_or_else(|| api::not_as_documented(&path))?;
         let version = info.version().map_err(|unsuitable| {
             tracing::warn!(key = name.as_str(), %unsuitable, "a Transit key is no external key");
@@ -294,7 +305,8 @@ impl Shared {
     async fn require_no_create(&self, name: &TransitKeyName) -> Result<(), KeyManagerError> {
         let path = self.path("encrypt", name);
         let body = api::capabilities_body(&path);
-        let capabilities = match self.post(CAPABILITIES, body).await {
+        let deadline = Instant::now() + self.settings.timeout;
+        let capabilities = match self.post(CAPABILITIES, body, deadline).await {
             Ok(answer) => api::capabilities(&answer, &path)
                 .ok_or_else(|| api::not_as_documented(CAPABILITIES))?,
             Err(AskError::Refused(Refusal::PermissionDenied { .. })) => {

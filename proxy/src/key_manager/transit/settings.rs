@@ -34,6 +34,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// How old what is known of a key may be: a rotation shows up within this time.
     pub key_max_age: Duration,
+    /// Messages that one request may hold, at most [`MAX_BATCH`](Self::MAX_BATCH).
+    pub max_batch: usize,
     /// How many requests run and wait, and when the key manager is left alone.
     pub circuit: CircuitConfig,
 }
@@ -43,6 +45,9 @@ impl Settings {
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(150);
     /// A rotation shows up this soon.
     pub const DEFAULT_KEY_MAX_AGE: Duration = Duration::from_secs(5);
+
+    /// Messages in a request.
+    pub const MAX_BATCH: usize = super::batch::MAX_BATCH;
 
     /// What is left to decide has defaults.
     pub fn new(addresses: Vec<Address>, login: Login, test_key: TransitKeyName) -> Self {
@@ -56,6 +61,7 @@ impl Settings {
             test_key,
             timeout: Self::DEFAULT_TIMEOUT,
             key_max_age: Self::DEFAULT_KEY_MAX_AGE,
+            max_batch: Self::MAX_BATCH,
             circuit: CircuitConfig::default(),
         }
     }
