@@ -1,6 +1,6 @@
 //! Keys of the Transit secrets engine of OpenBao or HashiCorp Vault.
 //!
-//! The key material never leaves the server: every message is one request to it. A key's latest version is read and
+//! The key material never leaves the server, which is sent every message. A key's latest version is read and
 //! pinned before encryption, since the metadata that names the version is part of the AAD; the tag binds both.
 //!
 //! | module | owns |
