@@ -57,3 +57,4 @@ pub mod runtime;
 pub mod server;
 pub mod throttle;
 pub mod tls;
+pub mod traces;

@@ -19,6 +19,7 @@ use crate::metrics::{Ending, Mark, Metrics};
 use crate::ops;
 use crate::request_log::{Outcome, Record, RequestLog};
 use crate::runtime::{Runtime, Snapshot};
+use crate::traces::Traces;
 
 pub use crate::ops::Encoded;
 
@@ -93,10 +94,11 @@ pub async fn answer(
         log: runtime.log(),
         audit: runtime.audit(),
         metrics: runtime.metrics(),
+        traces: runtime.traces().filter(|traces| traces.wants()),
         record: Some(Record::new(now)),
     };
     let record = logged.record.as_mut().expect("taken at the end");
-    if logged.metrics.is_some() {
+    if logged.metrics.is_some() || logged.traces.is_some() {
         record.measure();
     }
     let answer = {
@@ -131,6 +133,8 @@ struct Logged<'a> {
     log: &'a RequestLog,
     audit: Option<&'a AuditLog>,
     metrics: Option<&'a Metrics>,
+    /// If this request is traced.
+    traces: Option<&'a Traces>,
     record: Option<Record>,
 }
 
@@ -149,8 +153,12 @@ impl Logged<'_> {
             Answer::Error(error) => Ending::Error(error.name),
         };
         record.count(self.metrics, ending, outcome.took);
+        let stages = record.stages(outcome.took);
         let line = record.finish(outcome);
         self.log.write(&line);
+        if let Some(traces) = self.traces {
+            traces.record(&line, outcome.took, stages);
+        }
         let audit = self.audit?;
         // They are counted, and told of together.
         let unrecorded = outcome.error.is_some_and(XksError::is_not_recorded);
@@ -166,8 +174,12 @@ impl Drop for Logged<'_> {
         if let Some(record) = self.record.take() {
             let took = record.started().elapsed();
             record.count(self.metrics, Ending::Abandoned, took);
+            let stages = record.stages(took);
             let line = record.abandoned();
             self.log.write(&line);
+            if let Some(traces) = self.traces {
+                traces.record(&line, took, stages);
+            }
             if let Some(audit) = self.audit {
                 audit.record_request(&line);
             }

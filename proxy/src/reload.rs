@@ -267,6 +267,7 @@ fn restart_needed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("drain", old.drain != new.drain),
         ("log", old.log != new.log),
         ("audit", old.audit != new.audit),
+        ("traces", old.traces != new.traces),
         (
             "health.probe_interval",
             old.health.probe_interval != new.health.probe_interval,

@@ -17,6 +17,7 @@ use crate::server::body_room::SharedRoom;
 use crate::server::networks::Network;
 use crate::server::overload::Overload;
 use crate::tls::ClientAuthentication;
+use crate::traces::Traces;
 
 /// The time as requests see it.
 pub type Clock = fn() -> SystemTime;
@@ -92,6 +93,7 @@ pub struct Runtime {
     log: RequestLog,
     audit: Option<AuditLog>,
     metrics: Option<Metrics>,
+    traces: Option<Traces>,
     clock: Clock,
     draining: AtomicBool,
     clients_changed: watch::Sender<()>,
@@ -107,6 +109,7 @@ impl Runtime {
             log,
             audit: None,
             metrics: None,
+            traces: None,
             clock,
             draining: AtomicBool::new(false),
             clients_changed: watch::Sender::new(()),
@@ -126,6 +129,11 @@ impl Runtime {
             metrics: Some(Metrics::default()),
             ..self
         }
+    }
+
+    /// With traces of requests.
+    pub fn traced(self, traces: Option<Traces>) -> Self {
+        Self { traces, ..self }
     }
 
     /// Takes up another snapshot: for the next request, and for TLS with the next connection.
@@ -162,6 +170,11 @@ impl Runtime {
     /// What is counted, if anything is.
     pub(crate) fn metrics(&self) -> Option<&Metrics> {
         self.metrics.as_ref()
+    }
+
+    /// Where traces go, if they go anywhere.
+    pub(crate) fn traces(&self) -> Option<&Traces> {
+        self.traces.as_ref()
     }
 
     pub(crate) fn now(&self) -> SystemTime {

@@ -63,6 +63,7 @@ mod scenario;
 mod stage;
 mod story;
 mod terraform;
+mod traces;
 mod transit;
 mod two_stores;
 mod unseal;

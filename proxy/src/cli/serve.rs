@@ -24,6 +24,8 @@ use crate::process_memory;
 use crate::reload::Reloader;
 use crate::runtime::Runtime;
 use crate::server::{self, Listeners};
+#[cfg(feature = "otel")]
+use crate::traces::Traces;
 
 /// Serve the external key stores of a configuration.
 ///
@@ -81,6 +83,15 @@ pub(super) fn serve(
         }
     };
     let mut runtime = Runtime::new(snapshot, log, SystemTime::now).audited(audit);
+    #[cfg(feature = "otel")]
+    let _traces_guard = match &config.traces {
+        None => None,
+        Some(settings) => {
+            let (traces, guard) = Traces::start(settings.clone()).map_err(|e| cannot_start(&e))?;
+            runtime = runtime.traced(Some(traces));
+            Some(guard)
+        }
+    };
     if config.metrics_listen.is_some() {
         runtime = runtime.measured();
     }

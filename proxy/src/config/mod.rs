@@ -14,6 +14,7 @@ mod policy;
 mod policy_cases;
 mod postgres;
 mod read;
+mod traces;
 mod traffic;
 #[cfg(feature = "transit")]
 mod transit;
@@ -45,6 +46,7 @@ use crate::runtime::Limits;
 use crate::server::Drain;
 use crate::throttle::QuotaConfig;
 use crate::tls::TlsMaterial;
+use crate::traces::Settings as TraceSettings;
 
 /// Everything that a server is started with.
 #[derive(Debug)]
@@ -67,6 +69,8 @@ pub struct Config {
     pub log: LogConfig,
     /// The audit log, if there is one.
     pub audit: Option<AuditSettings>,
+    /// Where traces go, if they go anywhere.
+    pub traces: Option<TraceSettings>,
     /// Where administrators with a token are listened to, over TLS.
     pub admin_listen: Option<SocketAddr>,
     /// What is under two-person approval.
@@ -325,6 +329,7 @@ mod tests {
             health,
             log,
             audit,
+            traces,
             admin_listen,
             approval,
             poll_interval,
@@ -335,7 +340,7 @@ mod tests {
             warnings: _,
         } = config;
         format!(
-            "{listen:?} {health_listen:?} {metrics_listen:?} {:?} {limits:?} {drain:?} {health:?} {log:?} {audit:?} \
+            "{listen:?} {health_listen:?} {metrics_listen:?} {:?} {limits:?} {drain:?} {health:?} {log:?} {audit:?} {traces:?} \
              {admin_listen:?} {approval:?} \
              {poll_interval:?} {key_managers:?} {key_stores:?}",
             tls.client
@@ -380,6 +385,7 @@ mod tests {
             "[tls.client]",
             "[admin]",
             "[audit]",
+            "[traces]",
             "[key_stores.quota]",
             "[[key_stores.rules]]",
             "[key_stores.rego]",
@@ -410,7 +416,7 @@ mod tests {
                 assert!(shown, "{name} is not in the example");
             }
         }
-        assert_eq!(tables, 16, "{error}");
+        assert_eq!(tables, 17, "{error}");
     }
 
     #[test]

@@ -128,6 +128,7 @@ impl Reader<'_> {
         let health = health(root.section("health"));
         let log = log(root.section("log"));
         let audit = self.audit(root);
+        let traces = self.traces(root);
         let poll_interval = poll_interval(root.section("reload"));
         let key_managers = self.key_managers(root, Some(limits.key_manager_timeout));
         let key_stores = self.key_stores(root, &key_managers);
@@ -142,6 +143,7 @@ impl Reader<'_> {
             health,
             log,
             audit,
+            traces,
             admin_listen,
             approval,
             poll_interval,

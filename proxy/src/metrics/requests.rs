@@ -170,7 +170,16 @@ impl Marks {
         self.of = Some((Arc::clone(store), operation));
     }
 
-    /// Counts the request; a stage that it ended in took until its end.
+    /// From when to when authenticating and the key manager took; a stage that the request ended in took until its end.
+    pub(crate) fn stages(&self, took: Duration) -> [Option<(Duration, Duration)>; 2] {
+        [
+            (self.body_read, self.authenticated),
+            (self.asked, self.answered),
+        ]
+        .map(|(from, to)| from.map(|from| (from, to.unwrap_or(took))))
+    }
+
+    /// Counts the request.
     pub(crate) fn count(&self, metrics: &super::Metrics, ending: Ending, took: Duration) {
         let Some((store, operation)) = &self.of else {
             metrics.unrouted.count(ending);
@@ -180,12 +189,10 @@ impl Marks {
         of_store.endings.count(ending);
         of_store.duration.record(took);
         let mut rest = took;
-        for (stage, from, to) in [
-            (Stage::Authenticate, self.body_read, self.authenticated),
-            (Stage::KeyManager, self.asked, self.answered),
-        ] {
-            if let Some(from) = from {
-                let time = to.unwrap_or(took).saturating_sub(from);
+        let stages = [Stage::Authenticate, Stage::KeyManager];
+        for (stage, measured) in stages.into_iter().zip(self.stages(took)) {
+            if let Some((from, to)) = measured {
+                let time = to.saturating_sub(from);
                 metrics.stages.of(*operation, stage).record(time);
                 rest = rest.saturating_sub(time);
             }

@@ -15,6 +15,7 @@ use crate::http::Door;
 use crate::key_store::ExternalKeyStore;
 use crate::reload::Reloader;
 use crate::runtime::Runtime;
+use crate::traces::Counts;
 
 /// The text of a scrape.
 pub(crate) fn scrape(reloader: &Reloader) -> String {
@@ -29,6 +30,9 @@ pub(crate) fn scrape(reloader: &Reloader) -> String {
     secrets(&mut text, reloader);
     if let Some(audit) = runtime.audit() {
         of_audit(&mut text, audit);
+    }
+    if let Some(traces) = runtime.traces() {
+        of_traces(&mut text, traces.counts());
     }
     text.into_text()
 }
@@ -312,6 +316,13 @@ fn of_audit(text: &mut Exposition, audit: &AuditLog) {
     ] {
         sample(name, "counter", help, value);
     }
+}
+
+fn of_traces(text: &mut Exposition, counts: &Counts) {
+    let sent = "Requests whose spans a collector has taken.";
+    counter(text, "xks_traced_requests_sent_total", sent, &counts.sent);
+    let lost = "Requests that were to be traced and whose spans are lost.";
+    counter(text, "xks_traced_requests_lost_total", lost, &counts.lost);
 }
 
 fn counter(text: &mut Exposition, name: &'static str, help: &str, value: &AtomicU64) {

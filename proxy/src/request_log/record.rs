@@ -71,6 +71,12 @@ impl Record {
         }
     }
 
+    /// How long its stages took, where they are measured and the request took `took`.
+    pub(crate) fn stages(&self, took: Duration) -> [Option<(Duration, Duration)>; 2] {
+        let marks = self.marks.as_ref();
+        marks.map_or([None; 2], |marks| marks.stages(took))
+    }
+
     /// When the request came.
     pub(crate) fn started(&self) -> Instant {
         self.started
