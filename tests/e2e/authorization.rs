@@ -1,16 +1,14 @@
 //! Secondary authorization, as callers of KMS see it; and `proxy/docs/authorization.md`, run as it is printed.
 
-use std::process::Command;
 use std::time::Duration;
 
-use harness::process::run;
-use harness::{binaries, free_port, temp_dir, wait_for};
+use harness::wait_for;
 use rustix::process::Signal;
 use serde_json::{Map, Value, json};
 
 use crate::clients::{Client, RustSdk};
 use crate::kms_commands::{Commands, object};
-use crate::page::blocks;
+use crate::page::Page;
 use crate::scenario::PACE;
 use crate::stage::Stage;
 
@@ -131,36 +129,20 @@ fn a_denial_is_an_exception_of_kms_and_a_line_in_the_proxys_log() {
 #[test]
 fn the_page_about_authorization_does_as_it_says() {
     let _alone = crate::alone();
-    let page = harness::workspace().join("proxy/docs/authorization.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let script = blocks(&page, "sh").concat();
-    let script = script.replace("8443", &free_port().to_string());
-    let script = format!("trap 'kill $(jobs -p)' EXIT\n{script}");
-    let folder = temp_dir();
-    let path = std::env::var("PATH").unwrap_or_default();
-    let path = format!(
-        "{}:{path}",
-        binaries::xks_proxy().parent().unwrap().display()
-    );
-    let (status, stdout, stderr) = run(
-        Command::new("bash")
-            .args(["-e", "-c", &script])
-            .current_dir(folder.path())
-            .env("PATH", path),
-        Duration::from_secs(120),
-    );
-    assert!(status.success(), "{stdout}{stderr}");
+    let page = Page::read("proxy/docs/authorization.md");
+    let ran = page.run(6);
+    let stdout = &ran.stdout;
     // What the page shows of the commands' output is what they print.
-    for shown in blocks(&page, "text") {
+    for shown in page.blocks("text") {
         assert!(stdout.contains(shown), "{shown}\nis not in\n{stdout}");
     }
     assert!(stdout.contains("exit status 1"), "{stdout}");
     let by_day = "ok      batch jobs by day: deny by batch jobs run at night";
     assert!(stdout.contains(by_day), "{stdout}");
-    let log = std::fs::read_to_string(folder.path().join("proxy.log")).unwrap();
+    let log = std::fs::read_to_string(ran.folder.path().join("proxy.log")).unwrap();
     assert_eq!(log.matches("reloaded").count(), 2, "{log}");
     // The examples of the input and of a log line are JSON.
-    for json in blocks(&page, "json") {
+    for json in page.blocks("json") {
         serde_json::from_str::<Value>(json).expect(json);
     }
 }

@@ -5,50 +5,25 @@ use std::process::Command;
 use std::time::Duration;
 
 use harness::process::run;
-use harness::{binaries, free_port, temp_dir, wait_for};
+use harness::{binaries, wait_for};
 use serde_json::{Map, Value, json};
 
 use crate::clients::{Client as _, RustSdk};
-use crate::page::blocks;
+use crate::page::Page;
 use crate::stage::{Pace, Stage};
 
 #[test]
 fn the_commands_of_the_page_do_what_it_says() {
     let _alone = crate::alone();
-    let page = page();
-    let blocks = blocks(&page, "sh");
-    assert_eq!(blocks.len(), 3);
-    let script = blocks
-        .concat()
-        .replace(":8443", &format!(":{}", free_port()))
-        .replace(":4599", &format!(":{}", free_port()));
-    let script = format!("trap 'kill $(jobs -p) || true' EXIT\n{script}");
-    let mut path = std::env::var("PATH").unwrap_or_default();
-    for program in [binaries::xks_proxy(), binaries::kms_sim()] {
-        path = format!("{}:{path}", program.parent().unwrap().display());
-    }
-    let folder = temp_dir();
-    let (status, stdout, stderr) = run(
-        Command::new("bash")
-            .args(["-e", "-o", "pipefail", "-c", &script])
-            .current_dir(folder.path())
-            .env("PATH", path),
-        Duration::from_secs(120),
-    );
-    assert!(status.success(), "{stdout}{stderr}");
-    for expected in [
+    let ran = Page::read("proxy/docs/kill-switch.md").run(3);
+    ran.says(&[
         "demo is blocked in embedded",
         "BLOCKED since",
         ": leaver's laptop, INC-1234",
         "all is unblocked in embedded",
         "under attack",
         "demo    alice",
-    ] {
-        assert!(
-            stdout.contains(expected),
-            "no {expected:?} in {stdout}{stderr}"
-        );
-    }
+    ]);
 }
 
 #[test]

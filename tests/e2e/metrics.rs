@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use harness::https::Connection;
 use harness::process::{run, run_with_input};
-use harness::{backend, binaries, free_port, temp_dir, wait_for};
+use harness::{backend, free_port, temp_dir, wait_for};
 use rustix::process::Signal;
 
-use crate::page::blocks;
+use crate::page::Page;
 use crate::two_stores::{Proxy, Tried, initialize};
 
 struct Measured {
@@ -267,30 +267,10 @@ fn page_dashboards_and_alerts_name_what_a_scrape_has() {
 #[test]
 fn the_page_about_metrics_leads_to_a_scrape() {
     let _alone = crate::alone();
-    let page = harness::workspace().join("proxy/docs/metrics.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let blocks = blocks(&page, "sh");
-    assert_eq!(blocks.len(), 1);
-    let script = blocks
-        .concat()
-        .replace(":8443", &format!(":{}", free_port()))
-        .replace(":9443", &format!(":{}", free_port()));
-    let script = format!("trap 'kill $(jobs -p) || true' EXIT\n{script}");
-    let mut path = std::env::var("PATH").unwrap_or_default();
-    let program = binaries::xks_proxy();
-    path = format!("{}:{path}", program.parent().unwrap().display());
-    let folder = temp_dir();
-    let (status, stdout, stderr) = run(
-        Command::new("bash")
-            .args(["-e", "-o", "pipefail", "-c", &script])
-            .current_dir(folder.path())
-            .env("PATH", path),
-        Duration::from_secs(120),
-    );
-    assert!(status.success(), "{stdout}{stderr}");
+    let ran = Page::read("proxy/docs/metrics.md").run(1);
     let expected =
         "xks_requests_total{uri_path_prefix=\"/tenant-a\",operation=\"Encrypt\",outcome=\"ok\"} 0";
-    assert!(stdout.contains(expected), "{stdout}{stderr}");
+    ran.says(&[expected]);
 }
 
 const LIMIT: Duration = Duration::from_secs(30);
