@@ -8,6 +8,7 @@ mod text;
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::line_thread::{BATCH_TIME, LineBuffer, LineThread, reuse};
@@ -27,6 +28,7 @@ pub enum LogFormat {
 #[derive(Clone)]
 pub struct RequestLog {
     lines: Arc<LineBuffer>,
+    dropped: Arc<AtomicU64>,
 }
 
 /// Ends the writing thread after what was logged before, or leaves it behind with an output that takes nothing more.
@@ -46,12 +48,20 @@ impl RequestLog {
         let lines = Arc::new(LineBuffer::default());
         let work = move |lines: &LineBuffer| write_lines(lines, sink, format);
         let thread = LineThread::start("request-log", LAST_LINES_TIME, Arc::clone(&lines), work)?;
-        Ok((Self { lines }, RequestLogGuard { _thread: thread }))
+        let dropped = Arc::default();
+        Ok((Self { lines, dropped }, RequestLogGuard { _thread: thread }))
     }
 
     /// Hands a complete line to the thread.
     pub(crate) fn write(&self, line: &str) {
-        self.lines.append(line.as_bytes());
+        if !self.lines.append(line.as_bytes()) {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many lines found no room since the start.
+    pub(crate) fn dropped(&self) -> &AtomicU64 {
+        &self.dropped
     }
 }
 

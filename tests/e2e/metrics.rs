@@ -19,10 +19,11 @@ struct Measured {
     address: SocketAddr,
 }
 
-/// A proxy with an audit log, whose metrics are counted.
+/// A proxy with everything that has metrics. Nobody takes its traces.
 fn start() -> Measured {
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-    let tables = "[audit]\nfolder = \"audit\"\nkey_file = \"audit.key\"\n";
+    let tables = "[audit]\nfolder = \"audit\"\nkey_file = \"audit.key\"\n\
+                  [traces]\nendpoint = \"http://127.0.0.1:1\"\n";
     let tried = Tried {
         table: "type = \"embedded\"\ndata_dir = \"tried\"",
         key: "payments",

@@ -173,6 +173,13 @@ fn process(text: &mut Exposition, runtime: &Runtime, metrics: &Metrics) {
         "1 while the proxy takes its leave.",
     );
     text.sample(&[], u8::from(runtime.draining()));
+    let dropped = "Lines that the request log lacks, since nobody read it in time.";
+    counter(
+        text,
+        "xks_log_dropped_lines_total",
+        dropped,
+        runtime.log().dropped(),
+    );
     text.family(
         "process_start_time_seconds",
         "gauge",
