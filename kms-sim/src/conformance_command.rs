@@ -56,8 +56,8 @@ pub(crate) struct ConformanceArgs {
     )]
     secret_access_key: Option<String>,
 
-    /// A file whose one line is the secret.
-    #[arg(long, value_name = "FILE", conflicts_with = "secret_access_key")]
+    /// A file whose first line is the secret; counts before --secret-access-key.
+    #[arg(long, value_name = "FILE")]
     secret_access_key_file: Option<PathBuf>,
 
     /// An external key that is enabled and has both usages. The suite encrypts and decrypts with it, and changes nothing.
@@ -243,11 +243,11 @@ fn target(arguments: ConformanceArgs) -> Result<Target, Box<dyn Error>> {
     let missing = |option: &str| format!("{option} is missing");
     let endpoint = arguments.endpoint.ok_or_else(|| missing("--endpoint"))?;
     let secret = match (
-        arguments.secret_access_key,
         &arguments.secret_access_key_file,
+        arguments.secret_access_key,
     ) {
-        (Some(secret), _) => secret,
-        (None, Some(file)) => first_line(file)?,
+        (Some(file), _) => first_line(file)?,
+        (None, Some(secret)) => secret,
         (None, None) => {
             return Err(
                 "the secret is missing: set XKS_SECRET_ACCESS_KEY, or name a file with --secret-access-key-file"
