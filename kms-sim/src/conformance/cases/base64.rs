@@ -47,7 +47,7 @@ pub(super) const CASES: &[Case] = &[
     must(
         "plaintext-base64-of-other-scripts",
         ENCRYPT,
-        "base64 is ASCII",
+        "base64 is of ASCII characters, and no other letters are in it",
         Refused(|kit| plaintext(kit, "SGVsbGö="), INVALID),
     ),
     should(
