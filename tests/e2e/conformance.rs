@@ -152,7 +152,7 @@ fn check_reports(folder: &Path) {
         );
     }
 
-    let python = match backend::python_with(&[]) {
+    let python = match backend::python_with(&["xml"]) {
         Ok(python) => python,
         Err(reason) => return backend::missing("Python", &reason),
     };
