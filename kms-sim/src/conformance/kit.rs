@@ -109,6 +109,13 @@ impl<'t> Kit<'t> {
         }
     }
 
+    /// Whether a GetHealthStatus gets any answer; nothing of it gets into the record.
+    pub(super) fn is_answered(&self) -> Result<(), Trouble> {
+        let result = self.exchange(&self.health().sign());
+        self.exchanges.take();
+        result.map(drop)
+    }
+
     fn exchange_once(&self, wire: &Wire) -> Result<Answer, Trouble> {
         let bytes = wire.bytes();
         if let Some(mut kept) = self.connection.take() {

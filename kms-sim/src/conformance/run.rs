@@ -96,6 +96,17 @@ pub enum Unreachable {
         /// What the system says.
         cause: String,
     },
+    /// TLS, and then no answer to a request that is right.
+    #[error(
+        "{host} ends connections instead of answering: {cause}. A proxy with mTLS does so where it sees no certificate that \
+         it trusts; --client-cert and --client-key name one."
+    )]
+    NoAnswer {
+        /// The host.
+        host: String,
+        /// What came in place of an answer.
+        cause: String,
+    },
     /// A certificate or an authority that cannot be used.
     #[error("TLS cannot be set up: {0}")]
     Tls(String),
@@ -147,6 +158,14 @@ pub fn run(
     let mut tried: Vec<Tried> = Vec::new();
     // Without TLS there is nothing else to try.
     let no_tls = kit.connect().err();
+    if no_tls.is_none()
+        && let Err(trouble) = kit.is_answered()
+    {
+        return Err(Unreachable::NoAnswer {
+            host: target.host.clone(),
+            cause: trouble.to_string(),
+        });
+    }
     for (at, case) in chosen.iter().enumerate() {
         before(at, chosen.len(), case);
         let start = Instant::now();

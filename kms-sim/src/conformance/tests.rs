@@ -139,7 +139,7 @@ fn names_are_unique_and_texts_are_whole() {
         assert!(names.insert(case.name), "{} twice", case.name);
         let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
         assert!(case.name.bytes().all(word), "{}", case.name);
-        assert!(case.requires.len() > 15, "{}", case.name);
+        assert!(case.requires.len() > 10, "{}", case.name);
         let marks = ['"', '|', '<'];
         assert!(
             !case.requires.ends_with('.') && !case.requires.contains(marks),
@@ -265,6 +265,23 @@ fn a_proxy_that_is_not_there_is_no_result() {
         Err(Unreachable::Tcp { .. }) => {}
         Err(other) => panic!("{other}"),
         Ok(_) => panic!("results of a proxy that is not there"),
+    }
+}
+
+#[test]
+fn a_proxy_that_wants_a_certificate_is_told_from_one_that_fails() {
+    let stub = stub();
+    stub.handshake(Handshake::ClientCertificate);
+    let target = Target {
+        client: None,
+        ..target(&stub)
+    };
+    match run(&target, &strictly(), |_, _, _| {}) {
+        Err(error @ Unreachable::NoAnswer { .. }) => {
+            assert!(error.to_string().contains("--client-cert"), "{error}");
+        }
+        Err(other) => panic!("{other}"),
+        Ok(results) => panic!("{}", results.summary()),
     }
 }
 

@@ -156,9 +156,8 @@ fn serve<S: BufRead>(
         };
         write(writer(stream), &reply)?;
         let mut headers = reply.headers.iter();
-        match headers.find(|(name, _)| name == "connection") {
-            Some((_, value)) => hang_up = value == "close",
-            None => {}
+        if let Some((_, value)) = headers.find(|(name, _)| name == "connection") {
+            hang_up = value == "close";
         }
         if hang_up {
             return Ok(());
