@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::conformance_command::{self, ConformanceArgs};
 use crate::ctl::{self, CtlArgs};
 use crate::demo::{self, DemoArgs};
 use crate::descriptor_limit;
@@ -41,6 +42,9 @@ enum Command {
     /// Serves an XKS proxy that answers as a script says, for testing a KMS and its clients.
     #[command(after_help = stub_command::EXAMPLES)]
     StubProxy(StubProxyArgs),
+    /// Tries whether an XKS proxy, of whatever vendor, does what the specification requires.
+    #[command(after_help = conformance_command::EXAMPLES)]
+    Conformance(Box<ConformanceArgs>),
     /// Prints a completion script for a shell.
     Completions {
         /// The shell.
@@ -181,6 +185,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Demo(arguments) => demo::run(arguments),
         Command::Ctl(arguments) => ctl::run(arguments),
         Command::StubProxy(arguments) => stub_command::run(&arguments),
+        Command::Conformance(arguments) => return conformance_command::run(*arguments),
         Command::Completions { shell } => {
             // Generated into a pipe that is closed early, it would panic.
             let mut script = Vec::new();
@@ -205,7 +210,7 @@ fn at_least_one(text: &str) -> Result<usize, &'static str> {
     }
 }
 
-fn region(text: &str) -> Result<String, &'static str> {
+pub(crate) fn region(text: &str) -> Result<String, &'static str> {
     match kms_sim::is_region(text) {
         true => Ok(text.to_owned()),
         false => Err("expected a Region: 1 to 32 of a-z 0-9 -, such as us-east-1"),

@@ -13,6 +13,7 @@ mod clock;
 mod cloud_hsm_tests;
 pub mod cloudhsm;
 mod config;
+pub mod conformance;
 mod connection;
 mod connector;
 mod consistency;

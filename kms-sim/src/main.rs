@@ -1,6 +1,7 @@
 //! The program `kms-sim`.
 
 mod cli;
+mod conformance_command;
 mod ctl;
 mod demo;
 mod descriptor_limit;

@@ -11,6 +11,7 @@ use xks_proxy::key_manager::{KeyManager, KeyManagerError};
 use crate::suite::Backend;
 
 crate::suite!(EmbeddedBackend);
+crate::conforms!(EmbeddedBackend);
 
 struct EmbeddedBackend {
     embedded: Embedded,

@@ -25,6 +25,7 @@ use self::token::Owner;
 use crate::suite::Backend;
 
 crate::suite!(Pkcs11Backend, through in_child);
+crate::conforms!(Pkcs11Backend, through in_child);
 
 /// Keys in a token, made by their owner.
 struct Pkcs11Backend {

@@ -29,6 +29,7 @@ use xks_proxy::key_manager::{KeyManager, KeyManagerError};
 use crate::suite::Backend;
 
 crate::suite!(PostgresBackend);
+crate::conforms!(PostgresBackend);
 
 struct PostgresBackend {
     embedded: Embedded,

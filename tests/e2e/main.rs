@@ -26,6 +26,7 @@
 //! | `faults` | key managers with a full disk, behind a dead link, with an expired certificate | raw HTTP |
 //! | `block` | the kill switch: each kind of key manager, a fleet with a proxy that is cut off, a full disk | raw HTTP |
 //! | `kill_switch` | what `proxy/docs/kill-switch.md` tells operators to run, and what KMS's callers see of it | bash, Rust SDK |
+//! | `conformance` | `kms-sim conformance` on the proxy, its reports, and `kms-sim/docs/conformance.md` | itself |
 //! | `fleet` | three proxies on one database behind a load balancer, drained and killed under load | Rust SDK |
 //! | `postgresql_guide` | what `proxy/docs/postgresql.md` tells operators to run | bash |
 //! | `quotas_guide` | what `proxy/docs/quotas.md` tells operators to run | bash, curl |
@@ -40,6 +41,7 @@ mod authorization;
 mod aws_page;
 mod block;
 mod clients;
+mod conformance;
 mod embedded_guide;
 mod faults;
 mod fleet;

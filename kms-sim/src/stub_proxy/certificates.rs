@@ -6,7 +6,8 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustls::crypto::ring::default_provider;
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ALL_VERSIONS, CipherSuite, RootCertStore, ServerConfig, SupportedProtocolVersion};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::answer::Handshake;
@@ -39,6 +40,14 @@ pub(super) fn configs(
     Ok(vec![
         sound(Handshake::Sound)?,
         sound(Handshake::ClientCertificate)?,
+        sound(Handshake::ClientCertificateOfAnyone)?,
+        sound(Handshake::OnlyTls12)?,
+        sound(Handshake::OnlyTls13)?,
+        sound(Handshake::OtherSuites)?,
+        sound(Handshake::InsistsOnAlpn)?,
+        sound(Handshake::Impatient)?,
+        sound(Handshake::Fragile)?,
+        sound(Handshake::OneAtATime)?,
         config(
             authority,
             Handshake::OtherName,
@@ -69,11 +78,30 @@ fn config(
     handshake: Handshake,
     (certificate, key): Identity,
 ) -> io::Result<(Handshake, Arc<ServerConfig>)> {
-    let provider = Arc::new(default_provider());
+    let mut provider = default_provider();
+    if handshake == Handshake::OtherSuites {
+        provider.cipher_suites.retain(|suite| {
+            matches!(
+                suite.suite(),
+                CipherSuite::TLS13_AES_128_GCM_SHA256
+                    | CipherSuite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+            )
+        });
+    }
+    let provider = Arc::new(provider);
+    let versions: &[&SupportedProtocolVersion] = match handshake {
+        Handshake::OnlyTls12 => &[&TLS12],
+        Handshake::OnlyTls13 => &[&TLS13],
+        _ => ALL_VERSIONS,
+    };
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .map_err(io::Error::other)?;
-    let builder = if handshake == Handshake::ClientCertificate {
+    let asks = matches!(
+        handshake,
+        Handshake::ClientCertificate | Handshake::ClientCertificateOfAnyone
+    );
+    let builder = if asks {
         let mut roots = RootCertStore::empty();
         roots
             .add(authority.der().clone())
@@ -83,9 +111,12 @@ fn config(
     } else {
         builder.with_no_client_auth()
     };
-    let config = builder
+    let mut config = builder
         .with_single_cert(vec![certificate], key)
         .map_err(io::Error::other)?;
+    if handshake == Handshake::InsistsOnAlpn {
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    }
     Ok((handshake, Arc::new(config)))
 }
 

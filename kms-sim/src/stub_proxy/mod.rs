@@ -7,6 +7,7 @@ mod answer;
 mod certificates;
 mod cipher;
 mod conversation;
+mod request;
 mod script;
 mod sound;
 
@@ -25,7 +26,7 @@ use certificates::{Authority, authority, configs, issue};
 use sound::Sound;
 
 pub use crate::defect::Defect;
-pub use answer::{Answer, Handshake, Seen};
+pub use answer::{Answer, Call, Handshake, Incoming, Reply, Seen};
 pub use script::{InvalidScript, Script};
 
 /// The host name in the certificate of a sound proxy.
@@ -36,6 +37,10 @@ pub const URI_PATH: &str = "/stub/kms/xks/v1";
 pub const ACCESS_KEY_ID: &str = "STUBSTUBSTUBSTUBSTUB2345";
 /// Its credential's secret.
 pub const SECRET_ACCESS_KEY: &str = "stubSecretStubSecretStubSecretStubSecret+/==";
+/// The `XksProxyUriPath` of another store of every stub, whose credential nobody has.
+pub const LOCKED_URI_PATH: &str = "/stub-locked/kms/xks/v1";
+/// The path that load balancers ask with GET.
+pub const LOAD_BALANCER_PATH: &str = "/ping";
 /// The text of every [`Answer::Error`]'s `errorMessage`.
 pub const SECRET_ERROR_MESSAGE: &str = "for the eyes of the administrator alone";
 
@@ -51,6 +56,8 @@ struct Shared {
     sound: Sound,
     script: Script,
     state: Mutex<State>,
+    /// Held by the one connection of [`Handshake::OneAtATime`].
+    alone: Mutex<()>,
 }
 
 struct State {
@@ -98,6 +105,7 @@ impl StubProxy {
                     open: BTreeMap::new(),
                     listening: true,
                 }),
+                alone: Mutex::new(()),
                 script,
             }),
         };
@@ -122,8 +130,34 @@ impl StubProxy {
 
     /// A client certificate of its authority, with its key.
     pub fn client_certificate(&self) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-        let name = "cks.kms.us-east-1.amazonaws.com";
+        self.client_certificate_of("cks.kms.us-east-1.amazonaws.com")
+    }
+
+    /// The same with another subject.
+    pub fn client_certificate_of(
+        &self,
+        name: &str,
+    ) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
         issue(&self.shared.authority, name, 2019, 2050).expect("a certificate")
+    }
+
+    /// What it answers to a request that came in another way than over its own connections.
+    pub fn answer(
+        &self,
+        request: &Incoming,
+        answer: fn(&Call<'_>) -> Option<Reply>,
+    ) -> Option<Reply> {
+        answer(&Call {
+            request,
+            sound: &self.shared.sound,
+        })
+    }
+
+    /// Its identity, for a server of another protocol.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        let mut configs = self.shared.configs.iter();
+        let sound = configs.find(|(handshake, _)| *handshake == Handshake::Sound);
+        Arc::clone(&sound.expect("a sound configuration").1)
     }
 
     /// From now on every request is answered so.

@@ -23,6 +23,8 @@ pub struct Script {
     pub(super) uri_path: String,
     pub(super) access_key_id: String,
     pub(super) secret_access_key: String,
+    /// Another credential of the store, as while one is rotated.
+    pub(super) second_credential: Option<SecondCredential>,
     pub(super) verify_signatures: bool,
     /// Health statuses of the instances of the external key manager.
     pub(super) instances: Vec<String>,
@@ -30,6 +32,14 @@ pub struct Script {
     pub(super) keys: Vec<Key>,
     pub(super) handshakes: Vec<HandshakeRule>,
     pub(super) rules: Vec<Rule>,
+}
+
+/// A credential beside the usual one.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct SecondCredential {
+    access_key_id: String,
+    secret_access_key: String,
 }
 
 /// What GetKeyMetadata says of a key.
@@ -105,6 +115,7 @@ impl Default for Script {
             uri_path: URI_PATH.to_owned(),
             access_key_id: ACCESS_KEY_ID.to_owned(),
             secret_access_key: SECRET_ACCESS_KEY.to_owned(),
+            second_credential: None,
             verify_signatures: true,
             instances: vec!["ACTIVE".to_owned()],
             keys: Vec::new(),
@@ -153,17 +164,25 @@ impl Script {
         &self.secret_access_key
     }
 
-    /// The credential, well-formed.
-    pub(super) fn credential(&self) -> Result<(AccessKeyId, SecretAccessKey), String> {
-        let id = AccessKeyId::try_from(&*self.access_key_id)
-            .map_err(|error| format!("access-key-id: {error}"))?;
-        let secret = SecretAccessKey::try_from(&*self.secret_access_key)
-            .map_err(|error| format!("secret-access-key: {error}"))?;
-        Ok((id, secret))
+    /// The credentials, well-formed.
+    pub(super) fn credentials(&self) -> Result<Vec<(AccessKeyId, SecretAccessKey)>, String> {
+        let mut credentials = vec![credential(
+            "",
+            &self.access_key_id,
+            &self.secret_access_key,
+        )?];
+        if let Some(second) = &self.second_credential {
+            credentials.push(credential(
+                "second-credential.",
+                &second.access_key_id,
+                &second.secret_access_key,
+            )?);
+        }
+        Ok(credentials)
     }
 
     fn check(&self) -> Result<(), String> {
-        self.credential()?;
+        self.credentials()?;
         let prefix = self.uri_path.strip_suffix("/kms/xks/v1");
         if prefix.is_none_or(|prefix| UriPathPrefix::try_from(prefix).is_err()) {
             return Err("uri-path: expected a path such as /stub/kms/xks/v1".to_owned());
@@ -262,6 +281,18 @@ impl fmt::Debug for Script {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidScript(String);
+
+/// `place` is where the fields stand in the script.
+fn credential(
+    place: &str,
+    id: &str,
+    secret: &str,
+) -> Result<(AccessKeyId, SecretAccessKey), String> {
+    let id = AccessKeyId::try_from(id).map_err(|error| format!("{place}access-key-id: {error}"))?;
+    let secret = SecretAccessKey::try_from(secret)
+        .map_err(|error| format!("{place}secret-access-key: {error}"))?;
+    Ok((id, secret))
+}
 
 fn aes_256() -> String {
     "AES_256".to_owned()

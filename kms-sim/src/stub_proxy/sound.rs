@@ -3,11 +3,16 @@
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use xks_api::error::ErrorName;
+use xks_api::message::{
+    DecryptRequest, EncryptRequest, GetHealthStatusRequest, GetKeyMetadataRequest,
+};
+use xks_api::route::{NoRoute, Operation, route};
 use xks_api::sigv4::{Regions, SignedRequest, Verifier};
 
-use super::answer::Seen;
+use super::answer::{Incoming, Reply};
 use super::cipher::{decrypt, encrypt};
 use super::script::{Key, Script};
+use super::{LOAD_BALANCER_PATH, LOCKED_URI_PATH};
 
 /// A proxy without faults.
 pub(super) struct Sound {
@@ -18,72 +23,136 @@ pub(super) struct Sound {
     keys: Vec<Key>,
 }
 
+/// Why a request is not served.
+enum NotServed {
+    Error(ErrorName),
+    MethodNotAllowed,
+}
+
+impl From<ErrorName> for NotServed {
+    fn from(name: ErrorName) -> Self {
+        Self::Error(name)
+    }
+}
+
+/// Whether a request must be signed.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Callers {
+    Known,
+    Anyone,
+}
+
 impl Sound {
     /// # Errors
     /// A credential that is none.
     pub(super) fn new(script: &Script) -> Result<Self, String> {
-        let credential = script.credential()?;
-        let verifier = Verifier::new([credential], Regions::Any);
+        let verifier = Verifier::new(script.credentials()?, Regions::Any);
         let verifier = verifier.map_err(|error| error.to_string())?;
         Ok(Self {
             verifier: script.verify_signatures.then_some(verifier),
-            uri_path: script.uri_path.clone(),
+            uri_path: script.uri_path().to_owned(),
             instances: script.instances.clone(),
             keys: script.keys.clone(),
         })
     }
 
-    /// Authenticates and answers: status and body.
-    pub(super) fn answer(&self, method: &str, seen: &Seen, body: &[u8]) -> (u16, String) {
-        match self.outcome(method, seen, body) {
-            Ok(answer) => (200, answer.to_string()),
-            Err(name) => (
-                name.status(),
-                json!({"errorName": name.as_str()}).to_string(),
-            ),
+    /// Authenticates and answers.
+    pub(super) fn answer(&self, request: &Incoming) -> Reply {
+        self.reply(request, Callers::Known)
+    }
+
+    /// Answers.
+    pub(super) fn answer_anyone(&self, request: &Incoming) -> Reply {
+        self.reply(request, Callers::Anyone)
+    }
+
+    fn reply(&self, request: &Incoming, callers: Callers) -> Reply {
+        if request.method == "GET" && request.target == LOAD_BALANCER_PATH {
+            return Reply {
+                status: 200,
+                headers: Vec::new(),
+                body: Vec::new(),
+            };
+        }
+        match self.outcome(request, callers) {
+            Ok(answer) => Reply::json(200, answer.to_string()),
+            Err(NotServed::Error(name)) => {
+                let body = json!({"errorName": name.as_str()});
+                Reply::json(name.status(), body.to_string())
+            }
+            Err(NotServed::MethodNotAllowed) => Reply {
+                status: 405,
+                headers: vec![("allow".to_owned(), "POST".to_owned())],
+                body: Vec::new(),
+            },
         }
     }
 
-    fn outcome(&self, method: &str, seen: &Seen, body: &[u8]) -> Result<Value, ErrorName> {
-        let headers = seen.headers.iter();
-        let request = SignedRequest {
-            method,
-            path: &seen.path,
-            query: None,
-            authority: None,
-            headers: headers.map(|(name, value)| (&**name, value.as_bytes())),
-            body,
-        };
-        if let Some(verifier) = &self.verifier {
-            verifier
-                .verify(&request, OffsetDateTime::now_utc())
-                .map_err(|_| ErrorName::AuthenticationFailed)?;
+    fn outcome(&self, request: &Incoming, callers: Callers) -> Result<Value, NotServed> {
+        let path = request.path();
+        let found = route(&request.method, path).map_err(|error| match error {
+            NoRoute::NotFound => NotServed::Error(ErrorName::InvalidUriPath),
+            NoRoute::MethodNotAllowed => NotServed::MethodNotAllowed,
+        })?;
+        if path.starts_with(LOCKED_URI_PATH) && callers == Callers::Known {
+            return Err(ErrorName::AuthenticationFailed.into());
         }
-        let operation = seen.path.strip_prefix(&self.uri_path);
-        let operation = operation.ok_or(ErrorName::InvalidUriPath)?;
-        if operation == "/health" {
-            return Ok(self.health());
+        if !path.starts_with(&self.uri_path) || found.prefix.len() + API_LEN != self.uri_path.len()
+        {
+            return Err(ErrorName::InvalidUriPath.into());
         }
-        let of_key = operation.strip_prefix("/keys/");
-        let (id, verb) = of_key
-            .and_then(|path| path.split_once('/'))
-            .ok_or(ErrorName::InvalidUriPath)?;
-        let key = self.key(id)?;
-        match verb {
-            "metadata" => Ok(json!({
-                "keySpec": key.spec, "keyUsage": key.usage, "keyStatus": key.status,
-            })),
-            "encrypt" => {
-                permit(&key, "ENCRYPT")?;
-                encrypt(id, &seen.body).ok_or(ErrorName::Validation)
+        if callers == Callers::Known {
+            self.authenticate(request)?;
+        }
+        let invalid = |invalid: xks_api::message::InvalidRequest| NotServed::Error(invalid.name);
+        let id = found.operation.external_key_id();
+        let key = id.map(|id| self.key(id.as_str())).transpose();
+        let body = &request.body;
+        match &found.operation {
+            Operation::GetHealthStatus => {
+                GetHealthStatusRequest::parse(body).map_err(invalid)?;
+                Ok(self.health())
             }
-            "decrypt" => {
-                permit(&key, "DECRYPT")?;
-                let plaintext = decrypt(id, &seen.body).ok_or(ErrorName::InvalidCiphertext)?;
+            Operation::GetKeyMetadata(_) => {
+                GetKeyMetadataRequest::parse(body).map_err(invalid)?;
+                let key = key?.ok_or(ErrorName::KeyNotFound)?;
+                Ok(json!({
+                    "keySpec": key.spec, "keyUsage": key.usage, "keyStatus": key.status,
+                }))
+            }
+            Operation::Encrypt(id) => {
+                EncryptRequest::parse(body).map_err(invalid)?;
+                permit(key?, "ENCRYPT")?;
+                let answer = encrypt(id.as_str(), &parsed(body));
+                Ok(answer.ok_or(ErrorName::Validation)?)
+            }
+            Operation::Decrypt(id) => {
+                DecryptRequest::parse(body).map_err(invalid)?;
+                permit(key?, "DECRYPT")?;
+                let plaintext = decrypt(id.as_str(), &parsed(body));
+                let plaintext = plaintext.ok_or(ErrorName::InvalidCiphertext)?;
                 Ok(json!({"plaintext": super::base64(&plaintext)}))
             }
-            _ => Err(ErrorName::InvalidUriPath),
         }
+    }
+
+    fn authenticate(&self, request: &Incoming) -> Result<(), ErrorName> {
+        let Some(verifier) = &self.verifier else {
+            return Ok(());
+        };
+        let headers = request.headers.iter();
+        let signed = SignedRequest {
+            method: &request.method,
+            path: request.path(),
+            query: request.query(),
+            authority: None,
+            headers: headers.map(|(name, value)| (&**name, value.as_bytes())),
+            body: &request.body,
+        };
+        let verified = verifier.verify(&signed, OffsetDateTime::now_utc());
+        verified
+            .map(drop)
+            .map_err(|_| ErrorName::AuthenticationFailed)
     }
 
     fn health(&self) -> Value {
@@ -113,7 +182,8 @@ impl Sound {
     }
 }
 
-fn permit(key: &Key, usage: &str) -> Result<(), ErrorName> {
+fn permit(key: Option<Key>, usage: &str) -> Result<(), ErrorName> {
+    let key = key.ok_or(ErrorName::KeyNotFound)?;
     if key.status != "ENABLED" {
         return Err(ErrorName::InvalidState);
     }
@@ -122,3 +192,9 @@ fn permit(key: &Key, usage: &str) -> Result<(), ErrorName> {
         false => Err(ErrorName::InvalidKeyUsage),
     }
 }
+
+fn parsed(body: &[u8]) -> Value {
+    serde_json::from_slice(body).unwrap_or_default()
+}
+
+const API_LEN: usize = xks_api::ids::API_PATH.len();

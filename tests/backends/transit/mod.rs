@@ -8,3 +8,4 @@ mod keys;
 mod login;
 
 crate::suite!(backend::TransitBackend);
+crate::conforms!(backend::TransitBackend);

@@ -1,0 +1,46 @@
+//! The list of all cases, from their tables.
+
+use super::super::case::Case;
+use super::super::cases::cases;
+use super::address;
+
+/// Lines for people: name, level, section, requirement.
+pub fn lines(chosen: &[&'static Case]) -> String {
+    let line = |case: &&Case| {
+        format!(
+            "{} ({}; {})\n    {}; expects: {}\n",
+            case.name,
+            case.level.as_str(),
+            case.section,
+            case.requires,
+            case.expects()
+        )
+    };
+    chosen.iter().map(line).collect()
+}
+
+/// Tables of Markdown, one for each section of the specification.
+pub fn markdown() -> String {
+    let mut sections: Vec<&str> = Vec::new();
+    for case in cases() {
+        if !sections.contains(&case.section) {
+            sections.push(case.section);
+        }
+    }
+    let mut text = String::new();
+    for section in sections {
+        text.push_str(&format!(
+            "\n### [{section}]({})\n\n| case | | what is required |\n|---|---|---|\n",
+            address(section)
+        ));
+        for case in cases().filter(|case| case.section == section) {
+            text.push_str(&format!(
+                "| `{}` | {} | {} |\n",
+                case.name,
+                case.level.as_str(),
+                case.requires
+            ));
+        }
+    }
+    text
+}

@@ -1,0 +1,289 @@
+//! A run of the suite: which cases, one after the other, and what became of each.
+
+use std::time::{Duration, Instant};
+
+use time::OffsetDateTime;
+use xks_api::route::OperationName;
+
+use super::case::{Case, Finding, Level};
+use super::cases::cases;
+use super::connection::{Trouble, dial};
+use super::kit::{Exchange, Kit, now};
+use super::target::Target;
+use super::tls_client::Offer;
+
+/// What became of every case.
+pub struct Results {
+    /// When the run began.
+    pub started: OffsetDateTime,
+    /// How long it took.
+    pub elapsed: Duration,
+    /// Host and `XksProxyUriPath`.
+    pub proxy: String,
+    /// What the proxy says that it is, if it does.
+    pub model: Option<String>,
+    /// Whether a SHOULD that is not met counts as failed.
+    pub strict: bool,
+    /// In the order in which they ran.
+    pub cases: Vec<Tried>,
+}
+
+/// What became of a case.
+pub struct Tried {
+    /// The case.
+    pub case: &'static Case,
+    /// What became of it.
+    pub verdict: Verdict,
+    /// What was said, unless it passed.
+    pub exchanges: Vec<Exchange>,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// What became of a case.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// The proxy does what is required.
+    Passed,
+    /// The proxy does not do what a SHOULD asks for; counts as passed.
+    Warned(String),
+    /// The proxy does something else.
+    Failed(String),
+    /// Not tried; the text says why, and what would make it run.
+    Skipped(String),
+}
+
+impl Verdict {
+    /// As reports write it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Warned(_) => "warning",
+            Self::Failed(_) => "failed",
+            Self::Skipped(_) => "skipped",
+        }
+    }
+
+    /// What there is to say.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Passed => "",
+            Self::Warned(text) | Self::Failed(text) | Self::Skipped(text) => text,
+        }
+    }
+}
+
+/// Which cases run, and how strictly.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Parts of names, with `*` for any characters; all cases without any.
+    pub only: Vec<String>,
+    /// A SHOULD that is not met is a failure.
+    pub strict: bool,
+}
+
+/// The proxy cannot be tried at all.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreachable {
+    /// No TCP connection.
+    #[error(
+        "{host} cannot be reached: {cause}. Is the proxy running, and is the address right? --resolve {host}=IP:PORT says \
+         where it is, if DNS does not."
+    )]
+    Tcp {
+        /// The host.
+        host: String,
+        /// What the system says.
+        cause: String,
+    },
+    /// TLS, and then no answer to a request that is right.
+    #[error(
+        "{host} ends connections instead of answering: {cause}. A proxy with mTLS does so where it sees no certificate that \
+         it trusts; --client-cert and --client-key name one."
+    )]
+    NoAnswer {
+        /// The host.
+        host: String,
+        /// What came in place of an answer.
+        cause: String,
+    },
+    /// A certificate or an authority that cannot be used.
+    #[error("TLS cannot be set up: {0}")]
+    Tls(String),
+    /// No case has such a name.
+    #[error("no case is named like {0}; --list lists them all")]
+    NoSuchCase(String),
+}
+
+impl Selection {
+    /// The cases, in order.
+    ///
+    /// # Errors
+    /// A pattern that fits none.
+    pub fn cases(&self) -> Result<Vec<&'static Case>, Unreachable> {
+        for pattern in &self.only {
+            if !cases().any(|case| matches(pattern, case.name)) {
+                return Err(Unreachable::NoSuchCase(pattern.clone()));
+            }
+        }
+        let chosen = |case: &&Case| {
+            self.only.is_empty() || self.only.iter().any(|only| matches(only, case.name))
+        };
+        Ok(cases().filter(chosen).collect())
+    }
+}
+
+/// Tries every case that is selected; `before` hears of each before it runs.
+///
+/// # Errors
+/// A proxy that cannot be reached, or a selection that fits nothing.
+pub fn run(
+    target: &Target,
+    selection: &Selection,
+    mut before: impl FnMut(usize, usize, &Case),
+) -> Result<Results, Unreachable> {
+    let chosen = selection.cases()?;
+    let tls = Offer::of_kms(target)
+        .config(target)
+        .map_err(|error| Unreachable::Tls(error.to_string()))?;
+    dial(target).map_err(|trouble| Unreachable::Tcp {
+        host: target.host.clone(),
+        cause: match trouble {
+            Trouble::Connect(cause) => cause.to_string(),
+            other => other.to_string(),
+        },
+    })?;
+    let (started, start) = (now(), Instant::now());
+    let kit = Kit::new(target, tls);
+    let mut tried: Vec<Tried> = Vec::new();
+    // Without TLS there is nothing else to try.
+    let no_tls = kit.connect().err();
+    if no_tls.is_none()
+        && let Err(trouble) = kit.is_answered()
+    {
+        return Err(Unreachable::NoAnswer {
+            host: target.host.clone(),
+            cause: trouble.to_string(),
+        });
+    }
+    for (at, case) in chosen.iter().enumerate() {
+        before(at, chosen.len(), case);
+        let start = Instant::now();
+        let (outcome, exchanges) = match &no_tls {
+            Some(trouble) if case.name != "certificate-of-the-host" => {
+                let why = format!(
+                    "{trouble}; --trust-ca names the authority of the proxy's certificate, --client-cert what a proxy \
+                     with mTLS wants to see"
+                );
+                (Err(Finding::Skipped(why)), Vec::new())
+            }
+            _ => kit.run(case),
+        };
+        let verdict = match outcome {
+            Ok(()) => Verdict::Passed,
+            Err(Finding::Skipped(why)) => Verdict::Skipped(why),
+            Err(Finding::Failed(what)) if case.level == Level::Should && !selection.strict => {
+                Verdict::Warned(what)
+            }
+            Err(Finding::Failed(what)) => Verdict::Failed(what),
+        };
+        tried.push(Tried {
+            case,
+            exchanges: match verdict {
+                Verdict::Passed | Verdict::Skipped(_) => Vec::new(),
+                Verdict::Warned(_) | Verdict::Failed(_) => exchanges,
+            },
+            verdict,
+            elapsed: start.elapsed(),
+        });
+    }
+    Ok(Results {
+        started,
+        elapsed: start.elapsed(),
+        proxy: format!("{}{}", target.authority(), target.uri_path),
+        model: model(&kit),
+        strict: selection.strict,
+        cases: tried,
+    })
+}
+
+/// What GetHealthStatus says that the proxy is.
+fn model(kit: &Kit<'_>) -> Option<String> {
+    let wire = kit.request(OperationName::GetHealthStatus).ok()?.sign();
+    let health = kit.send(&wire).ok()?.health().ok()?;
+    Some(format!("{}, {}", health.proxy_model, health.proxy_vendor))
+}
+
+impl Results {
+    /// How many have become of one kind.
+    pub fn count(&self, is_so: impl Fn(&Verdict) -> bool) -> usize {
+        let verdicts = self.cases.iter().map(|tried| &tried.verdict);
+        verdicts.filter(|verdict| is_so(verdict)).count()
+    }
+
+    /// Passed, those with a warning among them.
+    pub fn passed(&self) -> usize {
+        self.count(|verdict| matches!(verdict, Verdict::Passed | Verdict::Warned(_)))
+    }
+
+    /// Passed with a warning.
+    pub fn warned(&self) -> usize {
+        self.count(|verdict| matches!(verdict, Verdict::Warned(_)))
+    }
+
+    /// Failed.
+    pub fn failed(&self) -> usize {
+        self.count(|verdict| matches!(verdict, Verdict::Failed(_)))
+    }
+
+    /// Not tried.
+    pub fn skipped(&self) -> usize {
+        self.count(|verdict| matches!(verdict, Verdict::Skipped(_)))
+    }
+
+    /// `N passed, N failed, N skipped`
+    pub fn summary(&self) -> String {
+        format!(
+            "{} passed, {} failed, {} skipped",
+            self.passed(),
+            self.failed(),
+            self.skipped()
+        )
+    }
+}
+
+/// Whether a name has the pattern in it; `*` stands for any characters.
+fn matches(pattern: &str, name: &str) -> bool {
+    let mut rest = name;
+    for part in pattern.split('*') {
+        match rest.find(part) {
+            Some(at) => rest = rest.get(at + part.len()..).unwrap_or_default(),
+            None => return false,
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_parts_of_names() {
+        assert!(matches("tag", "tag-of-zeros"));
+        assert!(matches("of-*", "tag-of-zeros"));
+        assert!(matches("tag*zeros", "tag-of-zeros"));
+        assert!(!matches("zeros*tag", "tag-of-zeros"));
+        assert!(!matches("iv", "tag-of-zeros"));
+    }
+
+    #[test]
+    fn a_pattern_without_a_case_is_refused() {
+        let selection = |pattern: &str| Selection {
+            only: vec![pattern.to_owned()],
+            strict: false,
+        };
+        assert!(selection("no-such-case").cases().is_err());
+        assert!(selection("cdiv").cases().unwrap().len() > 5);
+    }
+}
