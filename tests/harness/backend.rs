@@ -77,6 +77,24 @@ pub fn node_modules() -> Result<PathBuf, String> {
     }
 }
 
+/// The browser: `XKS_TEST_CHROMIUM`, else `chromium`; and the folder of [`node_modules`] with what drives it.
+///
+/// # Errors
+/// What is missing.
+pub fn chromium() -> Result<(PathBuf, PathBuf), String> {
+    let modules = node_modules()?;
+    if !modules.join("node_modules/playwright-core").is_dir() {
+        return Err(format!("no playwright-core in {}", modules.display()));
+    }
+    let chromium: PathBuf =
+        std::env::var_os("XKS_TEST_CHROMIUM").map_or_else(|| "chromium".into(), Into::into);
+    match Command::new(&chromium).arg("--version").output() {
+        Ok(output) if output.status.success() => Ok((chromium, modules)),
+        Ok(output) => Err(format!("{}: {}", chromium.display(), output.status)),
+        Err(error) => Err(format!("{}: {error}", chromium.display())),
+    }
+}
+
 /// The OpenBao server: `XKS_TEST_BAO`, else `bao`.
 ///
 /// # Errors
