@@ -85,4 +85,4 @@ const PACE: Pace = Pace {
     transition: Duration::from_millis(300),
     proxy_timeout: Duration::from_secs(10),
 };
-const LIMIT: Duration = Duration::from_secs(240);
+const LIMIT: Duration = Duration::from_secs(600);

@@ -88,10 +88,7 @@ fn one(page: &mut Html, event: &Event) {
         "<li><details id=\"event-{}\"><summary><time>{}</time> <b>{}</b> <span class=\"result {}\">{}</span> <span \
          class=\"who\">{}</span></summary>",
         event.number(),
-        text("/eventTime")
-            .unwrap_or_default()
-            .replace('T', " ")
-            .replace('Z', ""),
+        text("/eventTime").map(event_time).unwrap_or_default(),
         text("/eventName").unwrap_or_default(),
         class,
         outcome,
@@ -106,6 +103,11 @@ fn one(page: &mut Html, event: &Event) {
         "<pre tabindex=\"0\"><code>{}</code></pre></details></li>",
         pretty
     );
+}
+
+/// `2026-11-24 10:58:21`
+pub(super) fn event_time(time: &str) -> String {
+    time.replace('T', " ").replace('Z', "")
 }
 
 /// What it is about, else who called.

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Console;
 use super::badge;
+use super::events_page::event_time;
 use super::explain;
 use super::figures::{Count, Milliseconds, about, counted, date_and_time, time_of_day};
 use super::html::{Html, InUrl, html};
@@ -74,7 +75,7 @@ fn state(page: &mut Html, console: &Console, store: &StoreView) {
     );
     problem(page, store);
     if let Some(code) = store.code {
-        html!(page, "<h3>What to look at</h3><ul class=\"checks\">");
+        html!(page, "<h2>What to look at</h2><ul class=\"checks\">");
         if store.fault.is_some() {
             html!(
                 page,
@@ -197,7 +198,7 @@ fn requests(page: &mut Html, store: &StoreView) {
             Err(failure) => piece!(
                 "<span class=\"result bad\">{}</span><small>{}</small>",
                 exception_name(failure).unwrap_or("not usable"),
-                failure.message()
+                first_sentence(failure.message())
             ),
         };
         let id = &*request.kms_request_id;
@@ -218,6 +219,13 @@ fn requests(page: &mut Html, store: &StoreView) {
         );
     }
     table.close(page);
+}
+
+/// The rest says what callers should do.
+fn first_sentence(text: &str) -> &str {
+    text.find(". ")
+        .and_then(|end| text.get(..=end))
+        .unwrap_or(text)
 }
 
 fn moves(page: &mut Html, simulator: &Simulator, id: &str) {
@@ -241,7 +249,7 @@ fn moves(page: &mut Html, simulator: &Simulator, id: &str) {
         html!(
             page,
             "<li><time>{}</time> <b>{}</b> {}</li>",
-            text("/eventTime").unwrap_or_default(),
+            text("/eventTime").map(event_time).unwrap_or_default(),
             text("/serviceEventDetails/connectionState").unwrap_or_default(),
             text("/serviceEventDetails/connectionErrorCode").unwrap_or_default()
         );
@@ -254,5 +262,5 @@ fn moves(page: &mut Html, simulator: &Simulator, id: &str) {
 }
 
 /// Of the requests that are kept, so many are shown.
-const SHOWN: usize = 25;
+const SHOWN: usize = 15;
 const MOVES: usize = 10;
