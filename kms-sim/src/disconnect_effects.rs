@@ -108,6 +108,9 @@ pub(crate) const STATES: [ConnectionState; 5] = [
     ConnectionState::Disconnecting,
 ];
 
+/// What an operation does to the connection of a store.
+type Act = dyn Fn(&mut Connection<()>) -> Outcome;
+
 /// Every operation that depends on the state of a store.
 pub(crate) fn of_stores() -> Vec<StoreOperation> {
     let update = |change: Change| {
@@ -119,7 +122,7 @@ pub(crate) fn of_stores() -> Vec<StoreOperation> {
             )
         }
     };
-    let rows: [(&'static str, &dyn Fn(&mut Connection<()>) -> Outcome); 6] = [
+    let rows: [(&'static str, &Act); 6] = [
         (
             "ConnectCustomKeyStore",
             &|connection| match connection.connect() {

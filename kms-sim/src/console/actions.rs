@@ -166,7 +166,7 @@ fn switch<'c>(
             ("clock", post("clock", &["advance"], body))
         }
         ["clock", ref rest @ ..] => ("clock", post("clock", rest, Value::Null)),
-        ["cluster", id, ref part @ ..] => ("cluster", cluster(id, part, fields)),
+        ["cluster", id, ref part @ ..] => ("cluster", cluster(id, part, fields)?),
         ["service", name] => ("service", service(name, fields)),
         ["reset"] => ("reset", post("reset", &[], Value::Null)),
         _ => return Err(ControlError::not_found("There is no such switch.")),
@@ -233,27 +233,29 @@ fn own_fault(fields: &Fields) -> Result<Value, ControlError> {
     Ok(members.into())
 }
 
-fn cluster<'c>(id: &'c str, part: &[&'c str], fields: &Fields) -> Call<'c> {
+fn cluster<'c>(id: &'c str, part: &[&'c str], fields: &Fields) -> Result<Call<'c>, ControlError> {
     let path = |rest: &[&'c str]| [&["clusters", id][..], rest].concat();
-    let flags = flags(
+    let mut members = flags(
         fields,
         &["Reachable", "SecurityGroupSound", "SessionsLeft", "Deleted"],
     );
-    let mut members = flags;
     for name in ["Kmsuser", "State"] {
         if let Some(word) = fields.get(name) {
             members.insert(name.to_owned(), word.into());
         }
+    }
+    if let Some(addresses) = fields.number::<u32>("FreeAddresses")? {
+        members.insert("FreeAddresses".to_owned(), addresses.into());
     }
     let (method, path, body) = match *part {
         ["password"] => (Method::POST, path(&["kmsuser", "password"]), Value::Null),
         ["hsms"] => (Method::POST, path(&["hsms"]), Value::Null),
         ref rest => (Method::PATCH, path(rest), members.into()),
     };
-    Call {
+    Ok(Call {
         path,
         ..call(method, "cloudhsm", &[], body)
-    }
+    })
 }
 
 fn service<'c>(name: &'c str, fields: &Fields) -> Call<'c> {

@@ -54,7 +54,7 @@ pub(super) fn cluster(
             &Toggle {
                 member,
                 is_on,
-                value: is_on,
+                value: if is_on { "true" } else { "false" },
                 label,
                 note,
             },
@@ -84,51 +84,37 @@ pub(super) fn cluster(
         user,
         parts.state.as_str()
     );
-    words(
-        page,
-        console,
-        &action,
-        back,
-        "What happens to the kmsuser",
-        "Kmsuser",
-        KmsuserChange::WORDS,
-    );
-    words(
-        page,
-        console,
-        &action,
-        back,
-        "State of the cluster",
-        "State",
-        ClusterState::WORDS,
-    );
+    let kmsuser = Words {
+        label: "What happens to the kmsuser",
+        member: "Kmsuser",
+        words: KmsuserChange::WORDS,
+        current: None,
+    };
+    words(page, console, &action, back, &kmsuser);
+    let state = Words {
+        label: "State of the cluster",
+        member: "State",
+        words: ClusterState::WORDS,
+        current: Some(parts.state.as_str()),
+    };
+    words(page, console, &action, back, &state);
     open(page, console, &format!("{action}/password"), back, "row");
     html!(
         page,
         "<p>Gives the kmsuser a random password that KMS does not know.</p><button>Change the password behind KMS's \
          back</button></form>"
     );
-    html!(page, "<ul class=\"parts\">");
     for hsm in &parts.hsms {
-        html!(
-            page,
-            "<li><code>{}</code> {} ",
-            hsm.id.as_str(),
-            hsm.availability_zone
-        );
         let action = format!("{action}/hsms/{}", hsm.id.as_str());
-        words(
-            page,
-            console,
-            &action,
-            back,
-            hsm.state.as_str(),
-            "State",
-            HsmState::WORDS,
-        );
-        html!(page, "</li>");
+        let label = format!("{} in {}", hsm.id.as_str(), hsm.availability_zone);
+        let state = Words {
+            label: &label,
+            member: "State",
+            words: HsmState::WORDS,
+            current: Some(hsm.state.as_str()),
+        };
+        words(page, console, &action, back, &state);
     }
-    html!(page, "</ul>");
     open(page, console, &format!("{action}/hsms"), back, "row");
     html!(
         page,
@@ -137,22 +123,23 @@ pub(super) fn cluster(
     for subnet in &parts.subnets {
         let zone = &subnet.availability_zone;
         let action = format!("{action}/subnets/{zone}");
-        let label = format!("Subnet {zone} deleted");
-        let note = format!("{} free addresses", subnet.free_addresses);
-        let is_on = subnet.deleted;
-        toggle(
-            page,
-            console,
-            &action,
-            back,
-            &Toggle {
-                member: "Deleted",
-                is_on,
-                value: !is_on,
-                label: &label,
-                note: &note,
-            },
-        );
+        let deleted = Toggle {
+            member: "Deleted",
+            is_on: subnet.deleted,
+            value: if subnet.deleted { "false" } else { "true" },
+            label: &format!("Subnet of {zone} deleted"),
+            note: "It can be brought back.",
+        };
+        toggle(page, console, &action, back, &deleted);
+        let is_full = subnet.free_addresses == 0;
+        let full = Toggle {
+            member: "FreeAddresses",
+            is_on: is_full,
+            value: if is_full { "250" } else { "0" },
+            label: &format!("Subnet of {zone} full"),
+            note: &format!("{} free addresses", subnet.free_addresses),
+        };
+        toggle(page, console, &action, back, &full);
     }
     html!(page, "</ul>");
 }
@@ -213,7 +200,7 @@ pub(super) fn service(
             &Toggle {
                 member,
                 is_on,
-                value,
+                value: if value { "true" } else { "false" },
                 label,
                 note,
             },
@@ -227,7 +214,7 @@ struct Toggle<'t> {
     member: &'static str,
     is_on: bool,
     /// What pressing it sets.
-    value: bool,
+    value: &'t str,
     label: &'t str,
     note: &'t str,
 }
@@ -248,19 +235,28 @@ fn toggle(page: &mut Html, console: &Console, action: &str, back: &str, toggle: 
     );
 }
 
-fn words(
-    page: &mut Html,
-    console: &Console,
-    action: &str,
-    back: &str,
-    label: &str,
+/// A choice of words.
+struct Words<'w> {
+    label: &'w str,
     member: &'static str,
-    words: &[&str],
-) {
+    words: &'w [&'w str],
+    /// The one that it is now, if it is one of them.
+    current: Option<&'w str>,
+}
+
+fn words(page: &mut Html, console: &Console, action: &str, back: &str, words: &Words<'_>) {
     open(page, console, action, back, "row");
-    html!(page, "<label>{}<select name=\"{}\">", label, member);
-    for word in words {
-        html!(page, "<option>{}</option>", word);
+    html!(
+        page,
+        "<label>{}<select name=\"{}\">",
+        words.label,
+        words.member
+    );
+    for word in words.words {
+        match words.current == Some(*word) {
+            true => html!(page, "<option selected>{}</option>", word),
+            false => html!(page, "<option>{}</option>", word),
+        }
     }
     html!(page, "</select></label><button>Set</button></form>");
 }

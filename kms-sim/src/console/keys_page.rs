@@ -115,8 +115,11 @@ fn list(page: &mut Html, found: &Found) {
         }
         let mut state = Html::default();
         badge::key(&mut state, row.state);
-        let mut kind = piece!("{}", row.origin);
-        html!(kind, "<small>{}</small>", row.spec);
+        let kind = piece!(
+            "<span class=\"word\">{}</span><small class=\"word\">{}</small>",
+            row.origin,
+            row.spec
+        );
         let place = match &row.store {
             None => piece!("{}<small>{}</small>", home.account, home.region),
             Some((store, name)) => piece!(

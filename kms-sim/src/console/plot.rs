@@ -159,7 +159,7 @@ fn width(points: &[Point]) -> u32 {
 
 /// Exact up to 2^32, beyond which nobody sees a difference.
 fn float(count: u64) -> f64 {
-    u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
+    u32::try_from(count).map_or_else(|_| f64::from(u32::MAX), f64::from)
 }
 
 /// To the next whole number.

@@ -498,7 +498,9 @@ fn clusters_and_services_are_broken_and_mended() {
         .unwrap()
         .to_owned();
     simulator.send(&part(&format!("/subnets/{zone}")), "Deleted=true");
+    simulator.send(&part(&format!("/subnets/{zone}")), "FreeAddresses=0");
     assert_eq!(cluster()["Subnets"][0]["Deleted"], true);
+    assert_eq!(cluster()["Subnets"][0]["FreeAddresses"], 0);
 
     let service = simulator.set(
         "POST",
