@@ -1,7 +1,7 @@
 //! The console of kms-sim in headless Chromium: `console/drive.mjs` does what a person does, and looks at what they see.
 
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -23,11 +23,22 @@ fn a_person_works_with_the_console_in_a_browser() {
     };
     let _alone = crate::alone();
     let control = format!("127.0.0.1:{}", free_port());
-    let mut stage = Stage::start_with(&PACE, &[format!("--control={control}")]);
-    // The picture of `kms-sim/docs/console.md` is made anew on demand.
-    let picture = std::env::var_os("UPDATE_PAGES")
-        .map(|_| workspace().join("kms-sim/docs/console.png"))
-        .unwrap_or_default();
+    // The picture of `kms-sim/docs/console.md` is made anew on demand, and shows KMS as impatient as it is.
+    let (picture, pace) = match std::env::var_os("UPDATE_PAGES") {
+        None => (PathBuf::new(), PACE),
+        Some(_) => {
+            let proxy_timeout = Duration::from_millis(250);
+            let picture = workspace().join("kms-sim/docs/console.png");
+            (
+                picture,
+                Pace {
+                    proxy_timeout,
+                    ..PACE
+                },
+            )
+        }
+    };
+    let mut stage = Stage::start_with(&pace, &[format!("--control={control}")]);
     let screenshots = Path::new(env!("CARGO_TARGET_TMPDIR")).join("console");
     std::fs::create_dir_all(&screenshots).expect("a folder for screenshots");
     let (status, stdout, stderr) = run(

@@ -110,7 +110,7 @@ function watch(page) {
   });
 }
 
-const shot = (page, name) => page.screenshot({ path: join(process.env.SCREENSHOTS, `${name}.png`), fullPage: true });
+const shot = (page, name, fullPage = true) => page.screenshot({ path: join(process.env.SCREENSHOTS, `${name}.png`), fullPage });
 
 async function isAccessible(page) {
   // Not added to the page, whose policy allows no foreign script.
@@ -308,7 +308,7 @@ try {
   await page.goto(`${site}/console/keys`);
   assert.equal(await page.locator("#keys tbody tr").count(), 50);
   await isAccessible(page);
-  await shot(page, "keys");
+  await shot(page, "keys", false);
   await page.click("a[rel=next]");
   assert.equal(await page.locator("#keys tbody tr").count(), 15);
   await page.fill("input[name=text]", "alias/payments");
@@ -326,7 +326,7 @@ try {
   await page.waitForSelector("#events .result.bad:text-is('KMSInvalidStateException')");
   await page.click("#events summary >> nth=0");
   await isAccessible(page);
-  await shot(page, "events");
+  await shot(page, "events", false);
   await page.goto(`${site}/console/disconnect`);
   await isAccessible(page);
   await shot(page, "breaks");
@@ -356,7 +356,7 @@ try {
     await phone.goto(site + path);
     await phone.evaluate(() => document.querySelectorAll("details").forEach((details) => { details.open = true; }));
     await fits(phone);
-    await shot(phone, `${name}-phone`);
+    await shot(phone, `${name}-phone`, false);
   }
 
   // No secret is on any page.
@@ -382,7 +382,7 @@ try {
     await traffic(8, 150);
     await control("PUT", "/link", { CustomKeyStoreId: external, Reply: { Status: 429, ErrorName: "ThrottlingException" } });
     await traffic(8, 120);
-    const picture = await person({ viewport: { width: 1180, height: 1010 } });
+    const picture = await person({ viewport: { width: 1100, height: 850 } });
     await picture.goto(storePage);
     await picture.screenshot({ path: process.env.PICTURE });
   }
