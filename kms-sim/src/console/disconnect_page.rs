@@ -3,7 +3,7 @@
 use super::html::{Html, html};
 use super::layout::{Page, Place, Table, piece};
 use crate::custom_key_store::CustomKeyStoreType;
-use crate::disconnect_effects::{Effect, Outcome, STORE, of_keys, of_stores, proxy_failures};
+use crate::disconnect_effects::{Effect, Outcome, of_keys, of_stores, proxy_failures};
 
 /// The page.
 pub(super) fn page() -> Page {
@@ -31,9 +31,8 @@ pub(super) fn page() -> Page {
     stores(main);
     html!(
         main,
-        "<p>CreateKey in a store and GenerateRandom of its cluster want it CONNECTED; else they get \
-         CustomKeyStoreInvalidStateException. The store in messages is {}.</p></section>\n",
-        STORE
+        "<p>What is refused gets CustomKeyStoreInvalidStateException, as CreateKey in a store and GenerateRandom of its \
+         cluster do unless it is CONNECTED.</p></section>\n"
     );
     html!(
         main,
@@ -105,10 +104,7 @@ fn stores(page: &mut Html) {
             cells.push(match outcome {
                 Outcome::Moves(to) => piece!("<span class=\"result good\">→ {}</span>", to),
                 Outcome::Works => piece!("<span class=\"result good\">works</span>"),
-                Outcome::Fails(error) => {
-                    let short = error.name().trim_end_matches("Exception");
-                    piece!("<span class=\"result bad\">{}</span>", short)
-                }
+                Outcome::Fails(_) => piece!("<span class=\"result bad\">refused</span>"),
             });
         }
         table.row(page, &cells);
@@ -120,29 +116,28 @@ fn failures(page: &mut Html) {
     let columns = &[
         "What happens",
         "Message of cryptographic operations",
-        "CreateKey",
-        "CreateCustomKeyStore",
-        "ConnectCustomKeyStore",
+        "What others get",
     ];
     let table = Table::open(
         page,
         "Failures of a proxy and what becomes of them",
         columns,
     );
-    let short = |name: &'static str| name.trim_end_matches("Exception");
     for (words, failure) in proxy_failures() {
+        let mut others = piece!(
+            "<small>CreateKey: {}</small>",
+            failure.create_key_error().name()
+        );
+        html!(
+            others,
+            "<small>CreateCustomKeyStore: {}</small><small>ConnectCustomKeyStore: {}</small>",
+            failure.key_store_error().name(),
+            failure.connection_error_code().as_str()
+        );
         let cells = [
             piece!("{}", words),
             piece!("<small>{}</small>", failure.message()),
-            piece!(
-                "<small>{}</small>",
-                short(failure.create_key_error().name())
-            ),
-            piece!("<small>{}</small>", short(failure.key_store_error().name())),
-            piece!(
-                "<small>{}</small>",
-                failure.connection_error_code().as_str()
-            ),
+            others,
         ];
         table.row(page, &cells);
     }

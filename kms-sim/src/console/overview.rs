@@ -92,7 +92,10 @@ fn summary(page: &mut Html, simulator: &Simulator, stores: &[StoreView]) {
     );
     figure(
         &regions.len().to_string(),
-        "accounts and Regions that were called",
+        match regions.len() {
+            1 => "account and Region that was called",
+            _ => "accounts and Regions that were called",
+        },
         "",
     );
     if faults > 0 {
@@ -184,7 +187,7 @@ fn numbers(store: &StoreView) -> String {
     let errors: u64 = points.iter().map(|point| point.errors).sum();
     let median = points.iter().rev().find_map(|point| point.latency);
     let median = median.map_or_else(String::new, |(median, _)| {
-        format!(" · {} at last", Milliseconds(median))
+        format!(" · median {}", Milliseconds(median))
     });
     format!(
         "{} requests in 5 minutes · {} failed{median}",

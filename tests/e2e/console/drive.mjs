@@ -382,7 +382,7 @@ try {
     await traffic(8, 150);
     await control("PUT", "/link", { CustomKeyStoreId: external, Reply: { Status: 429, ErrorName: "ThrottlingException" } });
     await traffic(8, 120);
-    const picture = await person({ viewport: { width: 1100, height: 850 } });
+    const picture = await person({ viewport: { width: 1180, height: 860 } });
     await picture.goto(storePage);
     await picture.screenshot({ path: process.env.PICTURE });
   }
