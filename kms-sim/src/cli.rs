@@ -293,7 +293,7 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
             let address = control.local_addr()?;
             let _ = writeln!(
                 io::stdout(),
-                "kms-sim's control API listens on http://{address}"
+                "kms-sim's control API listens on http://{address}\nLook at it in a browser: http://{address}/"
             );
         }
         server.run(Listeners { api, control }, stop).await?;

@@ -116,7 +116,7 @@ async fn tell(arguments: DemoArgs, told: &AtomicBool) -> Result<(), Box<dyn Erro
 
     let result = story::tell(&client, &mut proxy, &screen).await;
     if let Ok(ids) = &result {
-        screen.invitation(&environment, address, ids);
+        screen.invitation(&environment, address, control_address, ids);
         told.store(true, Ordering::Relaxed);
         if !arguments.exit {
             screen.note("Everything stays up until Ctrl-C.");

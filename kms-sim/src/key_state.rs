@@ -27,6 +27,18 @@ pub(crate) enum KeyState {
 }
 
 impl KeyState {
+    /// Every state.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Creating,
+        Self::Enabled,
+        Self::Disabled,
+        Self::PendingDeletion,
+        Self::PendingImport,
+        Self::PendingReplicaDeletion,
+        Self::Unavailable,
+        Self::Updating,
+    ];
+
     /// The name on the wire.
     pub(crate) const fn name(self) -> &'static str {
         match self {

@@ -118,6 +118,23 @@ impl Keys {
         counted(keys.map(|(_, key)| key))
     }
 
+    /// The keys of a custom key store after an id, in the order of the ids.
+    pub(crate) fn of_store_after<'k>(
+        &'k self,
+        store: &CustomKeyStoreId,
+        after: Bound<&str>,
+    ) -> impl Iterator<Item = &'k Key> + use<'k> {
+        let keys = self.by_store.get(store);
+        let ids = keys.map(|keys| keys.ids.range::<str, _>((after, Bound::Unbounded)));
+        let ids = counted(ids.into_iter().flatten());
+        ids.filter_map(|id| self.get(id))
+    }
+
+    /// How many keys belong to a custom key store, those that are pending deletion among them.
+    pub(crate) fn count_in_store(&self, store: &CustomKeyStoreId) -> usize {
+        self.by_store.get(store).map_or(0, |keys| keys.ids.len())
+    }
+
     /// Adds a new key.
     pub(crate) fn insert(&mut self, mut key: Key) {
         key.changed_at(self.changed.note(|| Arc::clone(key.id())));

@@ -13,7 +13,6 @@ macro_rules! operations {
 
         impl Operation {
             /// Every operation of KMS's model.
-            #[cfg(test)]
             pub(crate) const ALL: &'static [Self] = &[$(Self::$name),+];
 
             /// The name on the wire; also `kmsOperation` of the requests to a proxy.

@@ -22,6 +22,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use crate::config::{ClientLimits, Config, ServerTls};
+use crate::console::Console;
 use crate::control;
 use crate::http::{PeerAddress, answer};
 use crate::persistence::Persistence;
@@ -125,7 +126,10 @@ impl Server {
         let limits = self.simulator.config().limits;
         let (simulator, controlled) = (Arc::clone(&self.simulator), self.simulator);
         let answer_api = move |request| answer(Arc::clone(&simulator), request);
-        let answer_control = move |request| control::answer(Arc::clone(&controlled), request);
+        let console = Console::new().map_err(|_| io::Error::other("no random bytes"))?;
+        let console = Arc::new(console);
+        let answer_control =
+            move |request| control::answer(Arc::clone(&controlled), Arc::clone(&console), request);
         let (stop, stopped) = watch::channel(());
         let serve_control = async {
             if let Some(listener) = control {

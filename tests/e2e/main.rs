@@ -19,6 +19,7 @@
 //! | `kms_guide` | what `proxy/docs/kms.md` tells operators to run | bash |
 //! | `kms_setup` | what `xks-proxy kms setup` prints | AWS CLI, Terraform |
 //! | `terraform` | the same, by the provider itself, where it is installed | Terraform |
+//! | `console` | the console of kms-sim, in a browser, by keyboard, on a phone, without a script | Chromium |
 //! | `scenario.json` | a store's life from its creation to its reconnection | all |
 //! | `metrics` | what a scrape tells, and that page, dashboards and alerts name what there is | raw HTTP, promtool |
 //! | `model` | KMS's model: the constraints of every input, every paginator | raw HTTP, boto3 |
@@ -42,6 +43,7 @@ mod aws_page;
 mod block;
 mod clients;
 mod conformance;
+mod console;
 mod embedded_guide;
 mod faults;
 mod fleet;

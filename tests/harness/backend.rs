@@ -77,6 +77,32 @@ pub fn node_modules() -> Result<PathBuf, String> {
     }
 }
 
+/// The browser: `XKS_TEST_CHROMIUM`, else `chromium`; and the folder of [`node_modules`] with what drives it.
+///
+/// # Errors
+/// What is missing.
+pub fn chromium() -> Result<(PathBuf, PathBuf), String> {
+    let modules = node_modules()?;
+    if !modules.join("node_modules/playwright-core").is_dir() {
+        return Err(format!("no playwright-core in {}", modules.display()));
+    }
+    // Playwright looks in no PATH.
+    let in_path = || {
+        let folders = std::env::var_os("PATH").unwrap_or_default();
+        let mut files = std::env::split_paths(&folders).map(|folder| folder.join("chromium"));
+        files.find(|file| file.is_file())
+    };
+    let chromium = std::env::var_os("XKS_TEST_CHROMIUM").map(PathBuf::from);
+    let chromium = chromium
+        .or_else(in_path)
+        .ok_or("no chromium in the PATH, and XKS_TEST_CHROMIUM names none")?;
+    match Command::new(&chromium).arg("--version").output() {
+        Ok(output) if output.status.success() => Ok((chromium, modules)),
+        Ok(output) => Err(format!("{}: {}", chromium.display(), output.status)),
+        Err(error) => Err(format!("{}: {error}", chromium.display())),
+    }
+}
+
 /// The OpenBao server: `XKS_TEST_BAO`, else `bao`.
 ///
 /// # Errors

@@ -7,11 +7,11 @@ use http::StatusCode;
 /// An error of the control API: `{"Error": …, "Message": …}`.
 #[derive(Debug)]
 pub(crate) struct ControlError {
-    pub(super) status: StatusCode,
+    pub(crate) status: StatusCode,
     pub(super) error: &'static str,
     pub(super) message: Cow<'static, str>,
     /// Of a 405.
-    pub(super) allow: Option<&'static str>,
+    pub(crate) allow: Option<&'static str>,
 }
 
 impl ControlError {
@@ -50,7 +50,7 @@ impl ControlError {
     }
 
     /// A browser asks for a page of another origin, or under a name that is none of ours.
-    pub(super) fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn forbidden(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(StatusCode::FORBIDDEN, "Forbidden", message)
     }
 
@@ -64,7 +64,7 @@ impl ControlError {
         Self::new(StatusCode::REQUEST_TIMEOUT, "Timeout", message)
     }
 
-    pub(super) fn media_type() -> Self {
+    pub(crate) fn media_type() -> Self {
         let message = "A body must have the content-type application/json.";
         Self::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -73,7 +73,7 @@ impl ControlError {
         )
     }
 
-    pub(super) fn method(allow: &'static str) -> Self {
+    pub(crate) fn method(allow: &'static str) -> Self {
         let message = format!("This path takes {allow}.");
         Self {
             allow: Some(allow),

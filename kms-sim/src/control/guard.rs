@@ -42,7 +42,7 @@ pub(crate) fn same_origin(headers: &HeaderMap) -> Result<(), ControlError> {
 ///
 /// # Errors
 /// 403 that says what was found and what to do.
-pub(super) fn known_host(headers: &HeaderMap, allowed: &[String]) -> Result<(), ControlError> {
+pub(crate) fn known_host(headers: &HeaderMap, allowed: &[String]) -> Result<(), ControlError> {
     let mut hosts = headers.get_all(HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return Err(ControlError::forbidden("Expected exactly one Host header."));

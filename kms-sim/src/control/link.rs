@@ -186,8 +186,18 @@ fn links(faults: &Faults) -> Value {
     json!({"Links": links.collect::<Vec<_>>()})
 }
 
+/// The fault that the members of a request ask for.
+///
+/// # Errors
+/// 400
+pub(crate) fn fault(members: Value) -> Result<LinkFault, ControlError> {
+    let set: Result<Set, _> = serde_json::from_value(members);
+    let set = set.map_err(|error| ControlError::invalid(format!("{error}.")))?;
+    set.fault()
+}
+
 /// In words, since some have many parts.
-fn describe(fault: &LinkFault) -> Vec<String> {
+pub(crate) fn describe(fault: &LinkFault) -> Vec<String> {
     let mut words = Vec::new();
     match (fault.latency.as_millis(), fault.jitter.as_millis()) {
         (0, 0) => {}

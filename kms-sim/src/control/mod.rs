@@ -34,17 +34,24 @@ use zeroize::Zeroizing;
 
 pub(crate) use error::ControlError;
 use events::Form;
-pub(crate) use guard::same_origin;
+pub(crate) use guard::{known_host, same_origin};
+pub(crate) use link::{describe as fault_in_words, fault as read_fault};
+pub(crate) use request::decode;
 
+use crate::console::{self, Console};
 use crate::simulator::Simulator;
 use request::{Answer, ControlRequest, Reply};
 
-/// Answers one HTTP request of the control API.
+/// Answers one HTTP request at the port of the control API: of the API itself, or of the console.
 pub(crate) async fn answer(
     simulator: Arc<Simulator>,
+    console: Arc<Console>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
+    if console::has(&head.method, head.uri.path()) {
+        return Ok(console::answer(&simulator, &console, head, body).await);
+    }
     let answer = async {
         guard::known_host(&head.headers, &simulator.config().control_hosts)?;
         same_origin(&head.headers)?;
@@ -77,13 +84,7 @@ pub(crate) async fn answer(
             Some("events.jsonl") => events::answer(&simulator, &request, Form::Lines).await,
             resource => route(&simulator, resource, &request).await.map(Reply::Json),
         };
-        let journal = simulator.journal();
-        let saved = journal.durable(journal.latest()).await;
-        saved.map_err(|_| {
-            ControlError::internal(
-                "The state cannot be saved in the data folder; the log says why.",
-            )
-        })?;
+        saved(&simulator).await?;
         answer
     }
     .await;
@@ -96,6 +97,44 @@ pub(crate) async fn answer(
         );
     }
     Ok(response(answer))
+}
+
+/// What the console wants done: a request as `kms-sim ctl` would send it.
+pub(crate) struct Call<'c> {
+    pub(crate) method: http::Method,
+    pub(crate) resource: &'static str,
+    /// The segments after the resource's own.
+    pub(crate) path: Vec<&'c str>,
+    pub(crate) query: Option<String>,
+    /// `null` is no body.
+    pub(crate) body: Value,
+}
+
+/// Does what a call of the API does.
+///
+/// # Errors
+/// As the API answers them.
+pub(crate) async fn perform(
+    simulator: &Arc<Simulator>,
+    call: Call<'_>,
+) -> Result<(), ControlError> {
+    let body = match call.body {
+        Value::Null => Vec::new(),
+        body => body.to_string().into_bytes(),
+    };
+    let request = ControlRequest::new(&call.method, &call.path, call.query.as_deref(), &body)?;
+    let answer = route(simulator, Some(call.resource), &request).await;
+    saved(simulator).await?;
+    answer.map(drop)
+}
+
+/// Waits until what has changed survives a crash.
+pub(crate) async fn saved(simulator: &Simulator) -> Result<(), ControlError> {
+    let journal = simulator.journal();
+    let saved = journal.durable(journal.latest()).await;
+    saved.map_err(|_| {
+        ControlError::internal("The state cannot be saved in the data folder; the log says why.")
+    })
 }
 
 async fn route(
@@ -165,15 +204,7 @@ async fn read(
     headers: &HeaderMap,
     limit: usize,
 ) -> Result<Zeroizing<Vec<u8>>, ControlError> {
-    let limited = Limited::new(body, limit).collect();
-    let body = match tokio::time::timeout(BODY_DEADLINE, limited).await {
-        Ok(Ok(body)) => Zeroizing::new(body.to_bytes().to_vec()),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
-            return Err(ControlError::too_large(limit));
-        }
-        Ok(Err(_)) => return Err(ControlError::invalid("The body ended early.")),
-        Err(_) => return Err(ControlError::timeout()),
-    };
+    let body = collect(body, limit).await?;
     // A form of a web page cannot say so.
     let is_json = headers
         .get(CONTENT_TYPE)
@@ -183,6 +214,22 @@ async fn read(
     match body.is_empty() || is_json {
         true => Ok(body),
         false => Err(ControlError::media_type()),
+    }
+}
+
+/// Reads a body of at most so many bytes, in time.
+pub(crate) async fn collect(
+    body: Incoming,
+    limit: usize,
+) -> Result<Zeroizing<Vec<u8>>, ControlError> {
+    let limited = Limited::new(body, limit).collect();
+    match tokio::time::timeout(BODY_DEADLINE, limited).await {
+        Ok(Ok(body)) => Ok(Zeroizing::new(body.to_bytes().to_vec())),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(ControlError::too_large(limit))
+        }
+        Ok(Err(_)) => Err(ControlError::invalid("The body ended early.")),
+        Err(_) => Err(ControlError::timeout()),
     }
 }
 

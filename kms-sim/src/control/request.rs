@@ -114,7 +114,7 @@ fn parse_query(query: &str) -> Result<Vec<(String, String)>, ControlError> {
 }
 
 /// Undoes percent-encoding; `None` for what is none, or no UTF-8.
-pub(super) fn decode(text: &str) -> Option<String> {
+pub(crate) fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -308,15 +308,17 @@ impl CustomKeyStore {
         }
     }
 
-    fn invalid(&self, what: &str, InvalidState(state): InvalidState) -> KmsError {
-        KmsError::new(
-            "CustomKeyStoreInvalidStateException",
-            format!(
-                "Custom key store {} cannot be {what} while its ConnectionState is {state}.",
-                self.id
-            ),
-        )
+    fn invalid(&self, what: &str, state: InvalidState) -> KmsError {
+        invalid_state(self.id.as_str(), what, state)
     }
+}
+
+/// CustomKeyStoreInvalidStateException: that cannot be done to the store in its state.
+pub(crate) fn invalid_state(id: &str, what: &str, InvalidState(state): InvalidState) -> KmsError {
+    KmsError::new(
+        "CustomKeyStoreInvalidStateException",
+        format!("Custom key store {id} cannot be {what} while its ConnectionState is {state}."),
+    )
 }
 
 /// What a disconnect leaves to be drained.

@@ -70,7 +70,13 @@ impl Screen {
     }
 
     /// What to do next.
-    pub(super) fn invitation(&self, environment: &str, address: SocketAddr, ids: &Ids) {
+    pub(super) fn invitation(
+        &self,
+        environment: &str,
+        address: SocketAddr,
+        console: SocketAddr,
+        ids: &Ids,
+    ) {
         let Ids {
             store,
             key_arn,
@@ -78,6 +84,7 @@ impl Screen {
         } = ids;
         self.line("");
         self.title("Your turn");
+        self.note(&format!("Console           http://{console}/"));
         self.note(&format!("Endpoint          http://{address}"));
         self.note(&format!("Region            {REGION}"));
         self.note(&format!("Custom key store  {store} (CONNECTED)"));

@@ -23,7 +23,7 @@ use crate::rotation::RotationType;
 use crate::visibility::Home;
 
 pub(crate) use call::{Origin, Subjects, record_call};
-pub(crate) use event::Event;
+pub(crate) use event::{ANY, Event};
 pub(crate) use parameters::request_parameters;
 
 use event::ServiceEvent;

@@ -8,6 +8,7 @@ mod certificate;
 mod latency;
 mod metrics;
 mod prometheus;
+mod timeline;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,6 +25,8 @@ use certificate::ProxyCertificate;
 use latency::Latency;
 pub(crate) use metrics::{Metric, MetricValue, of_simulator};
 pub(crate) use prometheus::{CONTENT_TYPE, exposition};
+use timeline::Timeline;
+pub(crate) use timeline::{Point, STEP};
 
 /// What was seen of one external key store; clones share it.
 #[derive(Clone)]
@@ -41,6 +44,7 @@ struct Seen {
     health: Option<Health>,
     certificate: Option<ProxyCertificate>,
     recent: VecDeque<ProxyRequest>,
+    timeline: Timeline,
 }
 
 /// Which requests are counted together.
@@ -60,10 +64,21 @@ struct Calls {
 
 /// The instances of the external key manager, by their state, in the last answer to GetHealthStatus.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Health {
-    active: u64,
-    degraded: u64,
-    unavailable: u64,
+pub(crate) struct Health {
+    pub(crate) active: u64,
+    pub(crate) degraded: u64,
+    pub(crate) unavailable: u64,
+}
+
+/// What is known of a proxy, for people to look at.
+pub(crate) struct Overview {
+    /// The last minutes, the earliest first.
+    pub(crate) points: Vec<Point>,
+    pub(crate) health: Option<Health>,
+    /// The name in its certificate, and the days that are left.
+    pub(crate) certificate: Option<(String, f64)>,
+    /// Requests that KMS has refused for the quota.
+    pub(crate) throttled: u64,
 }
 
 /// One request to a proxy.
@@ -127,6 +142,21 @@ impl StoreObservation {
         seen.recent.iter().rev().take(limit).cloned().collect()
     }
 
+    /// What is known of the proxy.
+    pub(crate) fn overview(&self) -> Overview {
+        let seen = self.lock();
+        let certificate = seen.certificate.as_ref();
+        Overview {
+            points: seen.timeline.points(Instant::now()),
+            health: seen.health,
+            certificate: certificate.map(|certificate| {
+                let days = certificate.days_to_expire(SystemTime::now());
+                (certificate.name.clone(), days)
+            }),
+            throttled: seen.throttled.values().sum(),
+        }
+    }
+
     fn ended(&self, request: ProxyRequest) {
         let mut seen = self.lock();
         let dimensions = Dimensions {
@@ -134,15 +164,20 @@ impl StoreObservation {
             xks_operation: request.xks_operation,
         };
         let calls = seen.calls.entry(dimensions).or_default();
-        match request.outcome.err().map(|failure| exception(&failure)) {
-            None | Some(Exception::None) => calls.latency.record(request.latency),
-            Some(Exception::Answer(name)) => {
-                calls.latency.record(request.latency);
-                *calls.errors.entry(name).or_default() += 1;
-            }
-            Some(Exception::NoAnswer) => *calls.errors.entry(UNREACHABLE).or_default() += 1,
+        let (latency, error) = match request.outcome.err().map(|failure| exception(&failure)) {
+            None | Some(Exception::None) => (Some(request.latency), None),
+            Some(Exception::Answer(name)) => (Some(request.latency), Some(name)),
+            Some(Exception::NoAnswer) => (None, Some(UNREACHABLE)),
             Some(Exception::NotSent) => return,
+        };
+        if let Some(latency) = latency {
+            calls.latency.record(latency);
         }
+        if let Some(name) = error {
+            *calls.errors.entry(name).or_default() += 1;
+        }
+        let failed = request.outcome.is_err();
+        seen.timeline.record(Instant::now(), latency, failed);
         while seen.recent.len() >= RECENT {
             seen.recent.pop_front();
         }

@@ -8,6 +8,7 @@
 mod clock;
 mod cloudhsm;
 mod consistency;
+mod console;
 mod ctl;
 mod events;
 mod failures;
