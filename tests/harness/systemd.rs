@@ -34,8 +34,10 @@ impl Systemd {
         for name in ["units", "runtime"] {
             std::fs::create_dir(folder.path().join(name)).map_err(|e| e.to_string())?;
         }
-        let all = [("default.target", "[Unit]\nDescription=Nothing\n".to_owned())];
-        for (name, text) in all.iter().chain(units) {
+        // What a service needs by default.
+        let targets = ["default.target", "basic.target", "shutdown.target"];
+        let targets = targets.map(|name| (name, "[Unit]\nDescription=Nothing\n".to_owned()));
+        for (name, text) in targets.iter().chain(units) {
             let file = folder.path().join("units").join(name);
             std::fs::write(file, text).map_err(|e| e.to_string())?;
         }
