@@ -25,7 +25,7 @@ pub(super) struct Window {
     took: Duration,
     report: Value,
     /// Attempts of KMS that were not answered in time, or wrongly.
-    repeated: f64,
+    repeated: u64,
 }
 
 impl Window {
@@ -45,7 +45,7 @@ impl Window {
         for _ in 0..ATTEMPTS {
             let before = world.attempts();
             let mut load = start(world, options, length);
-            let warm = f64::from(options.rate) * (WARM_UP.as_secs_f64() + 0.2);
+            let warm = u64::from(options.rate) * 7 / 10;
             wait_for("the load", LIMIT, || {
                 let asked = world.attempts().all - before.all;
                 (asked > warm || load.exited().is_some()).then_some(())
@@ -110,6 +110,7 @@ fn start(world: &World, options: &Options, length: Duration) -> Process {
 }
 
 const ATTEMPTS: usize = 3;
+/// Then 7/10 of a second's requests are past it.
 const WARM_UP: Duration = Duration::from_millis(500);
 /// As many as kms-sim keeps to a proxy.
 const CONNECTIONS: u32 = 64;

@@ -4,7 +4,6 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
 
 use harness::https::{Connection, Response};
 use harness::postgres::Postgres;
@@ -281,7 +280,7 @@ impl World {
             let all = metrics["Metrics"].as_array().expect("metrics").iter();
             let named = all.filter(|metric| metric["MetricName"] == name);
             named
-                .map(|metric| metric["Statistics"][statistic].as_f64().expect("a number"))
+                .map(|metric| metric["Statistics"][statistic].as_u64().expect("a count"))
                 .sum()
         };
         Attempts {
@@ -414,8 +413,8 @@ pub(super) fn request_of(principal: &str) -> Value {
 /// Attempts of KMS to get an answer.
 #[derive(Clone, Copy)]
 pub(super) struct Attempts {
-    pub(super) all: f64,
-    pub(super) failed: f64,
+    pub(super) all: u64,
+    pub(super) failed: u64,
 }
 
 fn authority(name: &str) -> CertificateParams {
@@ -433,8 +432,5 @@ const PREFIX: &str = "/tenant-a";
 const CLIENT: &str = "cks.kms.us-east-1.amazonaws.com";
 const CONFIG: &str = "xks-proxy.toml";
 const LOG: &str = "proxy.log";
-/// For requests on their way when a configuration was taken up.
-pub(super) const SOON: Duration = Duration::from_secs(1);
-
 /// Shared by probes.
 pub(super) type ClientConfig = Arc<rustls::ClientConfig>;
