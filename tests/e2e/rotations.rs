@@ -4,6 +4,7 @@
 //! ```text
 //! xks-load ──▶ kms-sim ──TLS──▶ xks-proxy, a service of systemd with xks-proxy.socket
 //!                               xks-proxy ──▶ PostgreSQL, and its standby
+//!                               xks-proxy ──▶ three OpenBao servers
 //! ```
 
 mod failover;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use harness::backend;
+use harness::openbao::OpenBao;
 use harness::postgres::Postgres;
 
 use table::Table;
@@ -54,15 +56,20 @@ fn every_rotation_goes_without_a_failed_request() {
 
     match database {
         Err(reason) => {
-            table.not_run(failover::NAME);
+            table.not_run(failover::DATABASE);
             backend::missing("PostgreSQL end to end", &reason);
         }
         Ok((primary, standby)) => {
-            table.add(
-                failover::NAME,
-                failover::window(&options, &primary, &standby),
-            );
+            let window = failover::of_database(&options, &primary, &standby);
+            table.add(failover::DATABASE, window);
         }
+    }
+    match OpenBao::cluster(3) {
+        Err(reason) => {
+            table.not_run(failover::TRANSIT);
+            backend::missing("OpenBao end to end", &reason);
+        }
+        Ok(nodes) => table.add(failover::TRANSIT, failover::of_transit(&options, nodes)),
     }
     table.print(&options);
     assert!(table.nothing_failed(), "requests failed");
@@ -98,7 +105,7 @@ impl Options {
             |name: &str| std::env::var_os(format!("XKS_ROTATIONS_{name}")).map(PathBuf::from);
         Self {
             rate: u32::try_from(number("RATE", 200)).expect("a rate"),
-            window: Duration::from_secs(number("WINDOW", 2)),
+            window: Duration::from_secs(number("WINDOW", 1)),
             restarts: usize::try_from(number("RESTARTS", 1)).expect("a number of restarts"),
             proxy_timeout: Duration::from_millis(number("PROXY_TIMEOUT_MS", 5_000)),
             profile: std::env::var("XKS_ROTATIONS_PROFILE").unwrap_or_else(|_| "debug".into()),

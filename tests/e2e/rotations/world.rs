@@ -4,8 +4,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use harness::https::{Connection, Response};
+use harness::openbao::{Tenant, ca_file};
 use harness::postgres::Postgres;
 use harness::process::{Process, run};
 use harness::programs::Simulator;
@@ -27,6 +29,8 @@ pub(super) struct World {
     folder: TempDir,
     address: SocketAddr,
     key_manager: String,
+    /// What KMS gives the proxy.
+    proxy_timeout: Duration,
     server: Server,
     simulator: Option<Simulator>,
     control: SocketAddr,
@@ -81,6 +85,30 @@ impl World {
         Self::start(options, key_manager, Self::serve_alone)
     }
 
+    /// With keys in a cluster of OpenBao servers at these addresses, and KMS's credentials in a folder.
+    pub(super) fn in_transit(options: &Options, tenant: &Tenant, addresses: &[SocketAddr]) -> Self {
+        let urls: Vec<_> = addresses
+            .iter()
+            .map(|a| format!("\"https://{a}\""))
+            .collect();
+        let key_manager = format!(
+            "type = \"transit\"\naddresses = [{}]\nca_file = \"{}\"\ntoken_file = \"bao-token\"\n\
+             timeout = \"{}ms\"\n[key_managers.credentials]\ntype = \"embedded\"\ndata_dir = \"data\"\n",
+            urls.join(", "),
+            ca_file().display(),
+            // The default, where the proxy has KMS's 250 ms.
+            options.proxy_timeout.as_millis() * 3 / 5,
+        );
+        for key in [KEY, "xks-proxy-test"] {
+            tenant.create_key(key);
+        }
+        let token = tenant.token(&["xks-proxy"], "1h");
+        Self::start(options, key_manager, |world| {
+            world.write(&token, "bao-token");
+            world.serve_alone()
+        })
+    }
+
     fn start(options: &Options, key_manager: String, serve: impl FnOnce(&Self) -> Server) -> Self {
         let folder = temp_dir();
         for name in ["tls", "bin"] {
@@ -91,6 +119,7 @@ impl World {
             address: (Ipv4Addr::LOCALHOST, free_port()).into(),
             folder,
             key_manager,
+            proxy_timeout: options.proxy_timeout,
             server: Server::None,
             simulator: None,
             control,
@@ -111,7 +140,9 @@ impl World {
         let credential = &credential["credential"]["XksProxyAuthenticationCredential"];
         let text = |name: &str| credential[name].as_str().expect("a credential").to_owned();
         world.signer = Signer::new(text("AccessKeyId"), text("RawSecretAccessKey"));
-        world.proxy(&["key", "create", KEY]);
+        if !world.key_manager.contains("transit") {
+            world.proxy(&["key", "create", KEY]);
+        }
         world.server = serve(&world);
 
         let file = |name: &str| world.path(name).display().to_string();
@@ -175,12 +206,16 @@ impl World {
              [tls.client]\nca_file = \"tls/client-ca.pem\"\n\
              subject_common_names = [\"{CLIENT}\"]\n\
              [health]\nfleet_size = {fleet_size}\n\
+             [limits]\nkey_manager_timeout = \"{}ms\"\n\
              [drain]\ndelay = \"2s\"\n\
              [audit]\nfolder = \"audit\"\nkey_file = \"audit.key\"\n\
              [reload]\npoll_interval = \"0s\"\n\
              [key_managers.keys]\n{}\
              [[key_stores]]\nuri_path_prefix = \"{PREFIX}\"\nkey_manager = \"keys\"\n{policy}",
-            self.address, self.key_manager
+            self.address,
+            // The default, where the proxy has KMS's 250 ms.
+            self.proxy_timeout.as_millis() * 4 / 5,
+            self.key_manager
         );
         self.write(&text, CONFIG);
     }
