@@ -76,6 +76,7 @@ fn every_rotation_goes_without_a_failed_request() {
 }
 
 /// What `./tests/rotations` sets; without it, what a shared machine with programs that nobody optimized can do.
+#[derive(Clone)]
 struct Options {
     /// Requests per second.
     rate: u32,

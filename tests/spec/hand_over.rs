@@ -50,6 +50,70 @@ fn a_hand_over_under_load_loses_no_request_over_http_2() {
 }
 
 #[test]
+fn connections_of_before_are_told_and_others_only_when_those_are_gone() {
+    let request = signed("/keys/demo/encrypt", ENCRYPT_EXAMPLE).http1();
+    let ask = |connection: &mut Connection| {
+        let response = connection.exchange(&request)?;
+        assert_eq!(response.status, 200);
+        Ok::<_, std::io::Error>(response.header("connection") == Some("close"))
+    };
+    // The end of it is a matter of a tenth of a second, which a busy machine may miss.
+    let told_at_the_end = (0..ATTEMPTS).any(|_| {
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let hour = Duration::from_secs(60 * 60);
+        let leave = Leave::HandOver(Drain {
+            delay: hour,
+            timeout: hour,
+        });
+        let mut proxy = Proxy::start_on(Setup::default(), socket.try_clone().unwrap(), leave);
+        let (mut first, mut second) = (proxy.connect(), proxy.connect());
+        for connection in [&mut first, &mut second] {
+            assert!(!ask(connection).unwrap());
+        }
+        proxy.shut_down();
+        wait_for("word of the end", LIMIT, || {
+            ask(&mut first).unwrap().then_some(())
+        });
+        assert!(first.is_closed_within(LIMIT));
+        // As long as the second one of before is open, others come and stay.
+        let mut fresh = proxy.connect();
+        for _ in 0..10 {
+            assert!(!ask(&mut fresh).unwrap());
+        }
+        assert!(ask(&mut second).unwrap());
+        assert!(second.is_closed_within(LIMIT));
+        let mut told = ask(&mut fresh);
+        // The server may not have seen the end of the second one yet.
+        while let Ok(false) = told {
+            told = ask(&mut fresh);
+        }
+        proxy.wait();
+        told.is_ok()
+    });
+    assert!(told_at_the_end, "a connection was closed without a word");
+}
+
+#[test]
+fn a_client_that_stays_is_answered_once_more_and_told() {
+    let mut proxy = Proxy::start_with(with_nobody_revoked());
+    let identity = Proxy::tls().identity(&path("client.crt.pem"), &path("client.test-key.pem"));
+    let request = signed("/keys/demo/encrypt", ENCRYPT_EXAMPLE).http1();
+    // It has half a second, which a busy machine may miss.
+    let told = (0..ATTEMPTS).any(|_| {
+        proxy.change(|setup| setup.client = with_nobody_revoked().client);
+        let config = identity.config();
+        let mut connection = Connection::tls(proxy.address, HOST, config).expect("a connection");
+        assert_eq!(connection.exchange(&request).unwrap().status, 200);
+        proxy.change(revoke);
+        // Time enough for the server to have ended it, if it did.
+        let closed = connection.is_closed_within(Duration::from_millis(30));
+        let answer = connection.exchange(&request);
+        !closed && answer.is_ok_and(|answer| answer.header("connection") == Some("close"))
+    });
+    assert!(told, "the connection was closed without a word");
+}
+
+#[test]
 fn connections_that_say_nothing_do_not_hold_a_hand_over_up() {
     let hour = Duration::from_secs(60 * 60);
     let limits = Limits {
@@ -234,4 +298,5 @@ fn leave() -> Leave {
 }
 
 const CLIENTS: usize = 8;
+const ATTEMPTS: usize = 3;
 const LIMIT: Duration = Duration::from_secs(30);
