@@ -57,12 +57,15 @@ impl Window {
             let status = load.wait(length + LIMIT);
             assert!(status.success(), "{status}: {}", load.outputs());
             if within {
-                let report = serde_json::from_str(&load.stdout()).expect("a report");
-                return Self {
+                let window = Self {
                     took,
-                    report,
+                    report: serde_json::from_str(&load.stdout()).expect("a report"),
                     repeated: world.attempts().failed - before.failed,
                 };
+                if window.failed() > 0 {
+                    eprintln!("{}", world.what_kms_met());
+                }
+                return window;
             }
             length *= 2;
         }

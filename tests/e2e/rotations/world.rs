@@ -324,6 +324,13 @@ impl World {
         }
     }
 
+    /// The last things that went wrong between kms-sim and the proxy.
+    pub(super) fn what_kms_met(&self) -> String {
+        let log = self.simulator.as_ref().expect("it runs").output();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(30)..].join("\n")
+    }
+
     /// That no line of the audit log was lost or altered by what happened to the proxy.
     pub(super) fn audit_log_is_whole(&self) {
         self.proxy(&["audit", "verify"]);
