@@ -94,6 +94,11 @@ struct Options {
 }
 
 impl Options {
+    /// Whether the machine is known to be slow: the proxy is given more time than KMS gives.
+    fn is_patient(&self) -> bool {
+        self.proxy_timeout > Duration::from_secs(1)
+    }
+
     fn of_environment() -> Self {
         let number = |name: &str, default: u64| {
             let text = std::env::var(format!("XKS_ROTATIONS_{name}"));

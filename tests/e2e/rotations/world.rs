@@ -331,6 +331,11 @@ impl World {
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
 
+    /// How often the proxy found that it gets too little of the processor.
+    pub(super) fn overloads(&self) -> usize {
+        self.log().matches("overloaded:").count()
+    }
+
     /// That no line of the audit log was lost or altered by what happened to the proxy.
     pub(super) fn audit_log_is_whole(&self) {
         self.proxy(&["audit", "verify"]);
