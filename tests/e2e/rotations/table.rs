@@ -52,7 +52,7 @@ impl Table {
 
     fn text(&self, options: &Options) -> String {
         let mut text = format!(
-            "| at {} requests/s | took | sent | answered | failed | KMS tried again | median | 99 % | longest |\n\
+            "| at {} requests/s | took | sent | answered | failed | attempts that failed | median | 99 % | longest |\n\
              |---|--:|--:|--:|--:|--:|--:|--:|--:|\n",
             options.rate
         );
@@ -73,7 +73,7 @@ impl Table {
                 numbers["sent"],
                 numbers["answered"],
                 numbers["failed"],
-                numbers["repeated_by_kms"],
+                numbers["failed_attempts"],
                 millis("p50_ms"),
                 millis("p99_ms"),
                 millis("longest_ms"),

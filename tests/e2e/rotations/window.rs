@@ -25,7 +25,7 @@ pub(super) struct Window {
     took: Duration,
     report: Value,
     /// Attempts of KMS that were not answered in time, or wrongly.
-    repeated: u64,
+    failed_attempts: u64,
 }
 
 impl Window {
@@ -60,7 +60,7 @@ impl Window {
                 let window = Self {
                     took,
                     report: serde_json::from_str(&load.stdout()).expect("a report"),
-                    repeated: world.attempts().failed - before.failed,
+                    failed_attempts: world.attempts().failed - before.failed,
                 };
                 if window.failed() == 0 {
                     return window;
@@ -92,7 +92,7 @@ impl Window {
             "answered": answered,
             "failed": self.failed(),
             "failed_by_kind": self.report["errors_by_kind"],
-            "repeated_by_kms": self.repeated,
+            "failed_attempts": self.failed_attempts,
             "p50_ms": millis("p50"),
             "p99_ms": millis("p99"),
             "longest_ms": millis("max"),
