@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use xks_api::ids::{AccessKeyId, SecretAccessKey, UriPathPrefix};
 use xks_api::sigv4::DuplicateAccessKeyId;
@@ -114,6 +114,14 @@ impl KeyManagers {
     /// # Errors
     /// [`AssembleError`]; then `self` is what goes on serving.
     pub fn with(&self, config: &Config) -> Result<Self, AssembleError> {
+        self.opened(config, Patience::ForCommands)
+    }
+
+    /// [`with`](Self::with) that patience for stores that others have open.
+    ///
+    /// # Errors
+    /// [`AssembleError`]; then `self` is what goes on serving.
+    pub fn opened(&self, config: &Config, patience: Patience) -> Result<Self, AssembleError> {
         let state_dir = self.state_dir(config)?;
         let mut open = BTreeMap::new();
         for (name, wanted) in &config.key_managers {
@@ -121,7 +129,7 @@ impl KeyManagers {
                 Some(open) => open.opened.clone(),
                 None => {
                     self.refuse_held(name, wanted)?;
-                    let opened = open_patiently(name, wanted)?;
+                    let opened = open_patiently(name, wanted, patience)?;
                     if let Some(embedded) = opened.embedded() {
                         embedded.administration().join_fleet();
                     }
@@ -349,14 +357,38 @@ impl KeyManagers {
     }
 }
 
-fn open_patiently(name: &str, config: &KeyManagerConfig) -> Result<Opened, AssembleError> {
-    let mut attempts = 0..HELD_ATTEMPTS;
+/// How long a store is waited for that another process has open.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Patience {
+    /// A command has it for a moment.
+    ForCommands,
+    /// The server before this one has it until its last requests are answered, and this one is nothing without it.
+    ForHandOver,
+}
+
+impl Patience {
+    const fn limit(self) -> Duration {
+        match self {
+            Self::ForCommands => Duration::from_secs(2),
+            Self::ForHandOver => Duration::from_secs(30),
+        }
+    }
+}
+
+fn open_patiently(
+    name: &str,
+    config: &KeyManagerConfig,
+    patience: Patience,
+) -> Result<Opened, AssembleError> {
+    let start = Instant::now();
     loop {
         match Opened::open(name, config) {
             Ok(opened) => return Ok(opened),
             // A command, a server that leaves, or a request of this one that began under an earlier configuration has
             // it for a moment.
-            Err(OpenError::Embedded(StoreError::Held { .. })) if attempts.next().is_some() => {
+            Err(OpenError::Embedded(StoreError::Held { .. }))
+                if start.elapsed() < patience.limit() =>
+            {
                 std::thread::sleep(HELD_PAUSE);
             }
             Err(error) => {
@@ -369,8 +401,7 @@ fn open_patiently(name: &str, config: &KeyManagerConfig) -> Result<Opened, Assem
     }
 }
 
-const HELD_ATTEMPTS: u32 = 100;
-const HELD_PAUSE: Duration = Duration::from_millis(20);
+const HELD_PAUSE: Duration = Duration::from_millis(5);
 
 /// Administrators show a token and no certificate.
 fn without_client(tls: &TlsMaterial) -> Result<rustls::ServerConfig, TlsError> {

@@ -138,7 +138,8 @@ impl Runtime {
 
     /// Takes up another snapshot: for the next request, and for TLS with the next connection.
     ///
-    /// Connections are closed, as soon as they have answered, if their client might not be taken any more.
+    /// Connections are closed if their client might not be taken any more: as soon as they have answered, after one more
+    /// request that may be on its way.
     pub fn replace(&self, mut snapshot: Snapshot) {
         snapshot
             .key_stores

@@ -6,6 +6,7 @@ pub(crate) mod activity;
 pub(crate) mod body_room;
 mod connection;
 mod handshake;
+mod leave;
 pub mod networks;
 mod origin;
 pub mod overload;
@@ -14,6 +15,7 @@ mod proxy_protocol;
 mod rarely;
 mod stream;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -21,15 +23,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use crate::http::Door;
 use crate::metrics::{Handshake, Metrics};
 use crate::runtime::Runtime;
 use connection::Protocol;
 use handshake::{Failed, Turns, handshake};
+pub use leave::{Drain, Leave};
 use per_address::PerAddress;
 
 /// Where requests come in.
@@ -40,35 +43,23 @@ pub struct Listeners {
     pub health: Option<TcpListener>,
 }
 
-/// How a server ends.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Drain {
-    /// How long it still takes connections while `/ping` answers 503.
-    pub delay: Duration,
-    /// From the signal to the end at the latest.
-    pub timeout: Duration,
-}
-
-impl Default for Drain {
-    fn default() -> Self {
-        Self {
-            delay: Duration::from_secs(5),
-            timeout: Duration::from_secs(25),
-        }
-    }
-}
-
-/// Serves until `shutdown`, then drains: at once `/ping` answers 503 and every answer over HTTP/1.1 asks the client to
-/// close its connection; after the delay new connections are refused, requests in flight and on their way finish, and
-/// what has not finished by the timeout is cut off.
+/// Serves until `shutdown`, then leaves.
+///
+/// In a drain, at once `/ping` answers 503 and every answer over HTTP/1.1 asks the client to close its connection; after
+/// the delay new connections are refused, requests in flight and on their way finish, and what has not finished by the
+/// timeout is cut off.
+///
+/// In a hand-over, only connections of before are asked for their end, and when there are none any more, or the delay has
+/// passed, the rest is a matter of milliseconds.
 pub async fn run(
     listeners: Listeners,
     runtime: Arc<Runtime>,
-    drain: Drain,
+    leave: impl Into<Leave>,
     shutdown: impl Future<Output = ()>,
 ) {
     let limits = runtime.snapshot().limits.clone();
     let (phase, phases) = watch::channel(Phase::Serving);
+    let (old, mut old_ones) = mpsc::channel(1);
     let mut tasks = JoinSet::new();
     tasks.spawn(accept(
         listeners.api,
@@ -76,6 +67,7 @@ pub async fn run(
         limits.max_connections,
         Arc::clone(&runtime),
         phases.clone(),
+        old.downgrade(),
     ));
     if let Some(listener) = listeners.health {
         tasks.spawn(accept(
@@ -84,6 +76,7 @@ pub async fn run(
             MAX_HEALTH_CONNECTIONS,
             Arc::clone(&runtime),
             phases,
+            old.downgrade(),
         ));
     }
 
@@ -95,19 +88,34 @@ pub async fn run(
     }
 
     shutdown.await;
-    let end = Instant::now() + drain.timeout;
-    tracing::info!(
-        delay = ?drain.delay,
-        timeout = ?drain.timeout,
-        "draining: /ping answers 503, new connections are taken until the delay has passed"
-    );
-    runtime.begin_drain();
-    phase.send_replace(Phase::Leaving);
-    sleep(drain.delay.min(drain.timeout)).await;
-    phase.send_replace(Phase::Closing);
+    let begin = Instant::now();
+    let end = match leave.into() {
+        Leave::Drain(Drain { delay, timeout }) => {
+            tracing::info!(
+                ?delay,
+                ?timeout,
+                "draining: /ping answers 503, new connections are taken until the delay has passed"
+            );
+            runtime.begin_drain();
+            phase.send_replace(Phase::Leaving);
+            sleep(delay.min(timeout)).await;
+            phase.send_replace(Phase::Closing);
+            begin + timeout
+        }
+        Leave::HandOver(Drain { delay, timeout }) => {
+            tracing::info!("handing the sockets over: connections of before are ended first");
+            phase.send_replace(Phase::Renewing);
+            drop(old);
+            // Nobody sends anything: this ends with the last connection that holds the sender.
+            let _ = timeout_at(begin + delay.min(timeout), old_ones.recv()).await;
+            tracing::info!("handing the sockets over: new connections wait for the next process");
+            phase.send_replace(Phase::HandingOver);
+            Instant::now() + leave::LAST_ANSWERS
+        }
+    };
     let finished = async { while tasks.join_next().await.is_some() {} };
     if timeout_at(end, finished).await.is_err() {
-        tracing::warn!("the drain timeout has passed: open connections are cut off");
+        tracing::warn!("the time to leave has passed: open connections are cut off");
     }
     // Dropping the tasks ends them, and the connections that they own.
     tasks.shutdown().await;
@@ -117,16 +125,29 @@ pub async fn run(
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Phase {
     Serving,
+    /// Everyone is served; connections of before are replaced by others, to be fewer when those end, too.
+    Renewing,
     /// Everyone is served, and asked to go elsewhere.
     Leaving,
     /// No new connection; open ones end with their requests.
     Closing,
+    /// The same, and the next process waits for it.
+    HandingOver,
 }
+
+/// A connection that was opened before the server began to leave; held for as long as it is open.
+type Old = mpsc::Sender<Infallible>;
 
 /// Waits for a phase or a later one.
 async fn reached(phases: &mut watch::Receiver<Phase>, phase: Phase) {
     // An error says that the server is gone, which is an end, too.
     let _ = phases.wait_for(|current| *current >= phase).await;
+}
+
+/// Waits until a hand-over waits no longer for a connection on which nothing came since then.
+async fn left_behind(mut phases: watch::Receiver<Phase>, since: Instant) {
+    reached(&mut phases, Phase::HandingOver).await;
+    sleep_until(since + leave::SILENCE).await;
 }
 
 /// Accepts until [`Phase::Closing`], then waits for its connections. No failure of accept ends it.
@@ -136,6 +157,7 @@ async fn accept(
     max_connections: usize,
     runtime: Arc<Runtime>,
     phases: watch::Receiver<Phase>,
+    old: mpsc::WeakSender<Infallible>,
 ) {
     let counts = Arc::new(PerAddress::default());
     let permits = Arc::new(Semaphore::new(max_connections));
@@ -174,10 +196,12 @@ async fn accept(
                     let runtime = Arc::clone(&runtime);
                     let (phases, counts) = (phases.clone(), Arc::clone(&counts));
                     let turns = Arc::clone(&turns);
+                    let is_old = *phases.borrow() == Phase::Serving;
+                    let life = Life { old: is_old.then(|| old.upgrade()).flatten(), phases };
                     connections.spawn(async move {
                         let _counted = Counted::open(&runtime, door);
                         let runtime = Arc::clone(&runtime);
-                        serve(stream, peer, door, runtime, phases, counts, &turns).await;
+                        serve(stream, peer, door, runtime, life, counts, &turns).await;
                         drop(permit);
                     });
                 }
@@ -187,6 +211,12 @@ async fn accept(
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
+}
+
+/// What a connection knows of the server's life, and the server of it.
+struct Life {
+    phases: watch::Receiver<Phase>,
+    old: Option<Old>,
 }
 
 /// A connection that is counted until it is closed.
@@ -246,7 +276,7 @@ async fn serve(
     peer: SocketAddr,
     door: Door,
     runtime: Arc<Runtime>,
-    phases: watch::Receiver<Phase>,
+    life: Life,
     counts: Arc<PerAddress>,
     turns: &Arc<Turns>,
 ) {
@@ -268,7 +298,7 @@ async fn serve(
                 door,
                 runtime,
                 clients_changed,
-                phases,
+                life,
             );
             serving.await;
         }
@@ -279,19 +309,23 @@ async fn serve(
                 let snapshot = runtime.snapshot();
                 (Arc::clone(&snapshot.tls), snapshot.limits.handshake_timeout)
             };
+            let left_behind = left_behind(life.phases.clone(), Instant::now());
             // In boxes, as the stream is: what a handshake needs is gone after it, and no future holds copies of a stream.
-            let result = Box::pin(handshake(stream, config, limit, turns)).await;
+            let handshaking = handshake(stream, config, limit, left_behind, turns);
+            let result = Box::pin(handshaking).await;
             if let Some(metrics) = runtime.metrics() {
                 metrics.handshake(match &result {
                     Ok(stream) => Handshake::of(stream.get_ref().1.protocol_version()),
-                    Err(Failed::Left) => Handshake::Left,
+                    Err(Failed::Left | Failed::LeftBehind) => Handshake::Left,
                     Err(Failed::Broken(_)) => Handshake::Failed,
                     Err(Failed::TimedOut) => Handshake::TimedOut,
                 });
             }
             let stream = match result {
                 Ok(stream) => stream,
-                Err(failed @ Failed::Left) => return tracing::debug!(%from, "{failed}"),
+                Err(failed @ (Failed::Left | Failed::LeftBehind)) => {
+                    return tracing::debug!(%from, "{failed}");
+                }
                 Err(failed) => return tracing::info!(%from, "{failed}"),
             };
             //= xks §API content type R2
@@ -306,7 +340,7 @@ async fn serve(
                 door,
                 runtime,
                 clients_changed,
-                phases,
+                life,
             )
             .await;
         }

@@ -32,6 +32,7 @@
 //! | `postgresql_guide` | what `proxy/docs/postgresql.md` tells operators to run | bash |
 //! | `quotas_guide` | what `proxy/docs/quotas.md` tells operators to run | bash, curl |
 //! | `reload` | other settings of an HSM and of Transit, and a corrected PIN, while requests run | raw HTTP |
+//! | `rotations` | everything that is rotated, under load: certificates, CAs, keys, policies, the program, the database | `xks-load` |
 //! | `unseal` | a keyring in PostgreSQL whose root key an HSM or Transit wraps | raw HTTP |
 //! | `pasted` | what the README and the demo tell users to paste | boto3, AWS CLI |
 //! | `load_tool` | `xks-load`: what it sends, counts, and says of servers that do not do well | itself |
@@ -63,6 +64,7 @@ mod pasted;
 mod postgresql_guide;
 mod quotas_guide;
 mod reload;
+mod rotations;
 mod scenario;
 mod stage;
 mod story;

@@ -13,6 +13,7 @@
 //! | [`https`], [`h2`] | exact bytes over HTTP/1.1, and HTTP/2 |
 //! | [`small_disk`] | a file system that can be filled up |
 //! | [`softhsm`] | tokens of SoftHSM in a folder of their own |
+//! | [`systemd`] | systemd, with units of a test alone |
 //! | [`tls`] | rustls client configurations |
 //! | [`byte_counter`] | a TCP relay that counts, cuts and stalls |
 //! | [`certificates`] | the test certificates in `certs/` |
@@ -34,6 +35,7 @@ pub mod programs;
 pub mod signer;
 pub mod small_disk;
 pub mod softhsm;
+pub mod systemd;
 pub mod tls;
 
 use std::net::{Ipv4Addr, TcpListener};

@@ -61,6 +61,54 @@ impl Postgres {
         Ok(postgres)
     }
 
+    /// A second server that follows every change of this one, and takes none until it is [promoted](Self::promote).
+    ///
+    /// # Errors
+    /// Why there cannot be one.
+    pub fn standby(&self) -> Result<Self, String> {
+        let folder = crate::temp_dir();
+        let data = folder.path().join("data");
+        std::fs::create_dir(&data).map_err(|e| e.to_string())?;
+        let standby = Self {
+            server: Mutex::new(None),
+            disk: None,
+            folder,
+            binaries: self.binaries.clone(),
+            port: free_port(),
+        };
+        run_well(Command::new("chmod").arg("700").arg(&data))?;
+        if is_root() {
+            run_well(Command::new("chmod").arg("711").arg(standby.folder.path()))?;
+            run_well(Command::new("chown").arg("postgres").arg(&data))?;
+        }
+        let mut copy = self.as_owner(&self.binaries.join("pg_basebackup"));
+        copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"])
+            .arg("--pgdata")
+            .arg(&data)
+            .arg(format!(
+                "--dbname=host=127.0.0.1 port={} user={} password={PASSWORD}",
+                self.port,
+                Self::NAME
+            ));
+        run_well(&mut copy)?;
+        standby.launch();
+        Ok(standby)
+    }
+
+    /// Waits until a standby has everything that this one has.
+    pub fn wait_until_followed_by(&self, standby: &Self) {
+        let written = self.sql("SELECT pg_current_wal_lsn()");
+        let followed = format!("SELECT pg_last_wal_replay_lsn() >= '{}'", written.trim());
+        wait_for("the standby to follow", START_LIMIT, || {
+            (standby.sql(&followed).trim() == "t").then_some(())
+        });
+    }
+
+    /// Makes a standby the server that takes changes.
+    pub fn promote(&self) {
+        assert_eq!(self.sql("SELECT pg_promote()").trim(), "t");
+    }
+
     /// The server that other tests use at the same time; it ends with the last of them.
     ///
     /// # Errors

@@ -202,6 +202,11 @@ impl Simulator {
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
+
+    /// Everything that it has written so far.
+    pub fn output(&self) -> String {
+        self.process.outputs()
+    }
 }
 
 /// How long a program may take to be ready: generous, for a machine that also compiles.

@@ -17,7 +17,7 @@ use crate::proxy::read_certificates;
 
 const LIMIT: Duration = Duration::from_secs(20);
 
-fn encrypt() -> Value {
+pub fn encrypt() -> Value {
     json!({
         "requestMetadata": {
             "awsPrincipalArn": "arn:aws:iam::123456789012:user/Alice",
@@ -194,15 +194,14 @@ fn check_tells_what_works_and_what_does_not() {
     }
 }
 
-/// A folder that `dev` prepared, with a configuration to change, served by `serve`.
-struct Served {
-    folder: tempfile::TempDir,
-    process: Process,
-    env: DevEnv,
+/// A folder that `dev` prepared, with a configuration to change, for `serve`.
+pub struct Prepared {
+    pub folder: tempfile::TempDir,
+    pub env: DevEnv,
 }
 
-impl Served {
-    fn start(change: impl Fn(&str) -> String) -> Self {
+impl Prepared {
+    pub fn new(change: impl Fn(&str) -> String) -> Self {
         let folder = temp_dir();
         let mut dev = DevProxy::start(folder.path());
         let mut env = dev.env.clone();
@@ -215,7 +214,6 @@ impl Served {
         )
         .unwrap();
         env.ca_file = folder.path().join("served-ca.pem");
-        let config = folder.path().join("served.toml");
         let text = format!(
             "listen = \"{}\"\n\n\
              [tls]\ncertificate_file = \"chain.pem\"\nprivate_key_file = \"key.pem\"\n\n\
@@ -224,12 +222,31 @@ impl Served {
              [[key_stores]]\nuri_path_prefix = \"/dev/tenant-a\"\nkey_manager = \"embedded\"\n",
             env.address
         );
-        std::fs::write(&config, change(&text)).unwrap();
+        std::fs::write(folder.path().join("served.toml"), change(&text)).unwrap();
         for (from, to) in [("tls-chain.pem", "chain.pem"), ("tls-key.pem", "key.pem")] {
             std::fs::copy(folder.path().join(from), folder.path().join(to)).unwrap();
         }
+        Self { folder, env }
+    }
+
+    pub fn config(&self) -> std::path::PathBuf {
+        self.folder.path().join("served.toml")
+    }
+}
+
+/// The same, served.
+struct Served {
+    folder: tempfile::TempDir,
+    process: Process,
+    env: DevEnv,
+}
+
+impl Served {
+    fn start(change: impl Fn(&str) -> String) -> Self {
+        let prepared = Prepared::new(change);
         let mut command = Command::new(binaries::xks_proxy());
-        command.args(["serve", "--config"]).arg(&config);
+        command.args(["serve", "--config"]).arg(prepared.config());
+        let Prepared { folder, env } = prepared;
         let mut process = Process::start(&mut command);
         process.wait_until("an open port", LIMIT, |_| {
             Connection::plain(env.address).is_ok().then_some(())

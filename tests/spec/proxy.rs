@@ -1,7 +1,7 @@
 //! A proxy in this process, on a port of its own, with a key manager that does as it is told.
 
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -23,7 +23,7 @@ use xks_proxy::health::{Monitored, ProxyIdentity};
 use xks_proxy::key_store::{ExternalKeyStore, KeySelection, KeyStores};
 use xks_proxy::request_log::{LogFormat, RequestLog, RequestLogGuard};
 use xks_proxy::runtime::{Limits, Runtime, Snapshot};
-use xks_proxy::server::{self, Drain, Listeners};
+use xks_proxy::server::{self, Drain, Leave, Listeners};
 use xks_proxy::throttle::{Quota, QuotaConfig};
 use xks_proxy::tls::{ClientAuthentication, TlsMaterial, server_config};
 
@@ -109,6 +109,13 @@ impl Proxy {
     }
 
     pub fn start_with(setup: Setup) -> Self {
+        let api = StdListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let leave = setup.drain.clone().into();
+        Self::start_on(setup, api, leave)
+    }
+
+    /// On a socket that is open already, and that way to end.
+    pub fn start_on(setup: Setup, api: StdListener, leave: Leave) -> Self {
         let key_manager = Arc::new(ScriptedKeyManager::default());
         let monitored = Arc::new(Monitored::new(
             "scripted",
@@ -125,7 +132,7 @@ impl Proxy {
         let (shutdown, signal) = oneshot::channel();
         let (started, addresses) = std::sync::mpsc::channel();
         let thread = {
-            let (runtime, drain) = (Arc::clone(&runtime), setup.drain.clone());
+            let runtime = Arc::clone(&runtime);
             std::thread::spawn(move || {
                 let executor = tokio::runtime::Builder::new_multi_thread()
                     .worker_threads(2)
@@ -134,7 +141,8 @@ impl Proxy {
                     .expect("an executor");
                 executor.block_on(async {
                     let any = (Ipv4Addr::LOCALHOST, 0);
-                    let api = TcpListener::bind(any).await.expect("a port");
+                    api.set_nonblocking(true).expect("a socket");
+                    let api = TcpListener::from_std(api).expect("a socket");
                     let health = TcpListener::bind(any).await.expect("a port");
                     let addresses = (api.local_addr().unwrap(), health.local_addr().unwrap());
                     started.send(addresses).expect("the test waits");
@@ -143,7 +151,7 @@ impl Proxy {
                         health: Some(health),
                     };
                     let shutdown = async { drop(signal.await) };
-                    server::run(listeners, runtime, drain, shutdown).await;
+                    server::run(listeners, runtime, leave, shutdown).await;
                 });
             })
         };

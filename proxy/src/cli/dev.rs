@@ -10,6 +10,7 @@ use clap::Args;
 use xks_api::ids::{AccessKeyId, ExternalKeyId, SecretAccessKey, UriPathPrefix};
 use zeroize::Zeroizing;
 
+use super::sockets::Sockets;
 use super::{Failure, File, LogFormatArgument, serve};
 use crate::config::Config;
 use crate::key_manager::embedded::{Embedded, RootKeySource, StoreError, Usages, durable};
@@ -39,7 +40,8 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     folder.write_config(arguments.listen)?;
     let mut config = Config::load(&folder.config())?;
     config.log.format = arguments.log_format.map(Into::into);
-    serve::serve(&folder.config(), config, |address| {
+    let sockets = Sockets::default();
+    serve::serve(&folder.config(), config, sockets, |address| {
         let endpoint = Endpoint::of(address);
         folder.write_env(&endpoint, &credential)?;
         introduce(&folder, &endpoint).map_err(|e| Failure::of("standard error", &e))

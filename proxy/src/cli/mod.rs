@@ -18,7 +18,9 @@ mod policy;
 mod reload;
 mod root_key;
 mod serve;
+mod sockets;
 mod store;
+mod supervisor;
 mod telemetry;
 mod whole_proxy;
 

@@ -1,20 +1,20 @@
 //! `xks-proxy serve`, and what `dev` shares with it: a server from its start to its last signal.
 
-use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use clap::Args;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 
 use super::admin_sockets::AdminSockets;
+use super::sockets::{Purpose, Sockets};
+use super::supervisor::{State, Supervisor};
 use super::{Failure, File, LogFormatArgument, telemetry};
 use crate::admin;
-use crate::assemble::KeyManagers;
+use crate::assemble::{KeyManagers, Patience};
 use crate::audit::AuditLog;
 use crate::config::Config;
 use crate::descriptor_limit;
@@ -23,13 +23,16 @@ use crate::metrics;
 use crate::process_memory;
 use crate::reload::Reloader;
 use crate::runtime::Runtime;
-use crate::server::{self, Listeners};
+use crate::server::{self, Leave, Listeners};
 #[cfg(feature = "otel")]
 use crate::traces::Traces;
 
 /// Serve the external key stores of a configuration.
 ///
 /// SIGHUP reloads the configuration. SIGTERM and SIGINT begin a drain, a second one ends at once.
+///
+/// Sockets that systemd opened (xks-proxy.socket) are taken in place of those of the configuration. They stay open across a
+/// restart, so that connections wait for the next process for a moment: there is no drain then.
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
     /// The configuration file
@@ -41,12 +44,13 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
+    let sockets = Sockets::inherited()?;
     let mut config = Config::load(&arguments.config)?;
     if let Some(format) = arguments.log_format {
         config.log.format = Some(format.into());
     }
     let shown = arguments.config.display().to_string();
-    serve(&arguments.config, config, |address| {
+    serve(&arguments.config, config, sockets, |address| {
         tracing::info!(%address, config = shown, "serving");
         Ok(())
     })
@@ -56,6 +60,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
 pub(super) fn serve(
     file: &Path,
     config: Config,
+    mut sockets: Sockets,
     started: impl FnOnce(SocketAddr) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let (log, _log_guard) = telemetry::start(&config.log)?;
@@ -69,8 +74,17 @@ pub(super) fn serve(
         tracing::warn!("{too_few}");
     }
     let cannot_start = |e: &dyn std::error::Error| Failure::of("cannot start", e);
+    let supervisor = Arc::new(Supervisor::of_environment());
+    let executor = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| cannot_start(&e))?;
+    let (leave, patience) = match sockets.are_handed_over() {
+        true => (Leave::HandOver(config.drain.clone()), Patience::ForHandOver),
+        false => (Leave::Drain(config.drain.clone()), Patience::ForCommands),
+    };
     let key_managers = KeyManagers::default()
-        .with(&config)
+        .opened(&config, patience)
         .map_err(|e| cannot_start(&e))?;
     let snapshot = key_managers
         .snapshot(&config)
@@ -96,32 +110,31 @@ pub(super) fn serve(
         runtime = runtime.measured();
     }
     let runtime = Arc::new(runtime);
-    let executor = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|e| cannot_start(&e))?;
-    executor.block_on(async {
+    let served = executor.block_on(async {
         let listeners = Listeners {
-            api: bind("listen", config.listen).await?,
+            api: sockets.open(Purpose::Api, config.listen).await?,
             health: match config.health_listen {
-                Some(address) => Some(bind("health_listen", address).await?),
+                Some(address) => Some(sockets.open(Purpose::Health, address).await?),
                 None => None,
             },
         };
         let metrics = match config.metrics_listen {
-            Some(address) => Some(bind("metrics_listen", address).await?),
+            Some(address) => Some(sockets.open(Purpose::Metrics, address).await?),
             None => None,
         };
+        let admin = match config.admin_listen {
+            Some(address) => Some(sockets.open(Purpose::Admin, address).await?),
+            None => None,
+        };
+        sockets.all_taken()?;
         let mut signals = Signals::new()?;
         let address = listeners.api.local_addr().map_err(|e| cannot_start(&e))?;
-        let drain = config.drain.clone();
         let mut tasks = JoinSet::new();
         {
             let (runtime, interval) = (Arc::clone(&runtime), config.health.probe_interval);
             tasks.spawn(async move { health::watch(&runtime, interval).await });
         }
         let poll_interval = config.poll_interval;
-        let admin_listen = config.admin_listen;
         let reloader = Arc::new(Reloader::new(
             file.to_owned(),
             config,
@@ -136,9 +149,12 @@ pub(super) fn serve(
         if let Some(interval) = poll_interval {
             tasks.spawn(Arc::clone(&reloader).poll(interval));
         }
-        tasks.spawn(reload_at_hangup(hangup()?, Arc::clone(&reloader)));
-        if let Some(address) = admin_listen {
-            let listener = bind("admin.listen", address).await?;
+        tasks.spawn(reload_at_hangup(
+            hangup()?,
+            Arc::clone(&reloader),
+            Arc::clone(&supervisor),
+        ));
+        if let Some(listener) = admin {
             let runtime = Arc::clone(&runtime);
             let server = Arc::<Reloader>::clone(&reloader);
             let tls = move || runtime.snapshot().admin_tls.clone();
@@ -147,14 +163,16 @@ pub(super) fn serve(
         let open = reloader.key_managers();
         let admin_sockets = AdminSockets::open(reloader);
         started(address)?;
+        supervisor.tell(State::Ready);
 
         let (first, mut second) = (signals.next(), Signals::new()?);
         let shutdown = async {
             first.await;
+            supervisor.tell(State::Stopping);
             admin_sockets.stop();
         };
         tokio::select! {
-            () = server::run(listeners, runtime, drain, shutdown) => {}
+            () = server::run(listeners, runtime, leave, shutdown) => {}
             // The first signal, and another one.
             () = async { second.next().await; second.next().await } => {
                 tracing::warn!("a second signal: the drain is cut short");
@@ -165,32 +183,27 @@ pub(super) fn serve(
         // A panic was reported where it happened.
         let _ = tokio::task::spawn_blocking(move || open.borrow().close()).await;
         Ok(())
-    })
-}
-
-async fn bind(field: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
-        let advice = match error.kind() {
-            io::ErrorKind::AddrInUse => "another process listens there: stop it, or take another port",
-            io::ErrorKind::PermissionDenied => {
-                "ports below 1024 take the capability CAP_NET_BIND_SERVICE, which the systemd unit gives"
-            }
-            io::ErrorKind::AddrNotAvailable => "this machine has no such address",
-            _ => return Failure::of(format_args!("{field}: cannot listen on {address}"), &error),
-        };
-        Failure::Failed(format!("{field}: cannot listen on {address}: {error}; {advice}"))
-    })
+    });
+    // Before the logs that its tasks write to.
+    drop(executor);
+    served
 }
 
 fn hangup() -> Result<Signal, Failure> {
     signal(SignalKind::hangup()).map_err(|e| Failure::of("signals", &e))
 }
 
-async fn reload_at_hangup(mut hangup: Signal, reloader: Arc<Reloader>) {
+async fn reload_at_hangup(
+    mut hangup: Signal,
+    reloader: Arc<Reloader>,
+    supervisor: Arc<Supervisor>,
+) {
     while hangup.recv().await.is_some() {
+        supervisor.tell(State::Reloading);
         let reloader = Arc::clone(&reloader);
-        // It is logged, and there is no one else to tell.
+        // What came of it is logged, and there is no one else to tell.
         let _ = tokio::task::spawn_blocking(move || reloader.reload_at_signal()).await;
+        supervisor.tell(State::Ready);
     }
 }
 

@@ -112,6 +112,13 @@ impl Activity {
         self.head_began.load(Ordering::Relaxed) != 0
     }
 
+    /// When the connection will have been silent for that long: without a request, and without any that has begun.
+    pub(super) fn silent_at(&self, silence: Duration) -> Option<Instant> {
+        let busy = self.in_flight.load(Ordering::Relaxed) > 0 || self.expects_head();
+        let since = Duration::from_nanos(self.idle_since.load(Ordering::Relaxed));
+        (!busy).then(|| self.opened + since + silence)
+    }
+
     /// When the connection will have lasted long enough, as things are now; without `head`, bytes begin no head.
     pub(super) fn expiry(&self, head: Option<Duration>, idle: Duration) -> Expiry {
         let at = |nanos: u64| self.opened + Duration::from_nanos(nanos);

@@ -17,10 +17,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use super::Phase;
 use super::activity::{Activity, Expiry};
+use super::leave::SILENCE;
 use super::rarely::Rarely;
 use super::stream::{Observed, Transport};
+use super::{Life, Phase};
 use crate::http::{self, Door};
 use crate::runtime::Runtime;
 
@@ -39,7 +40,7 @@ pub(super) async fn serve<T: Transport>(
     door: Door,
     runtime: Arc<Runtime>,
     mut clients_changed: watch::Receiver<()>,
-    mut phases: watch::Receiver<Phase>,
+    mut life: Life,
 ) {
     let activity = Arc::new(Activity::new(client));
     let limits = runtime.snapshot().limits.clone();
@@ -55,8 +56,11 @@ pub(super) async fn serve<T: Transport>(
         let activity = Arc::clone(&activity);
         async move {
             tokio::select! {
-                () = drained(&mut phases, protocol, &activity) => {}
-                _ = clients_changed.changed() => {}
+                () = left(&mut life, protocol, &activity) => {}
+                _ = clients_changed.changed() => {
+                    activity.close();
+                    last_request(protocol, &activity).await;
+                }
             }
         }
     });
@@ -99,20 +103,53 @@ pub(super) async fn serve<T: Transport>(
     }
 }
 
-/// Waits until a drain leaves no more than goodbye to say.
+/// Waits until a server that leaves has no more than goodbye to say.
 ///
 /// An HTTP/1.1 connection that is closed between requests may lose the one that is on its way. So answers ask for the
-/// end of the connection as soon as the drain begins, and a connection without a request stays open for a moment.
+/// end of the connection as soon as the server begins to leave, and a connection without a request stays open for a moment.
 /// HTTP/2 needs no such care: GOAWAY says which requests are served.
 //= xks §Load balancer health checks R40
-async fn drained(phases: &mut watch::Receiver<Phase>, protocol: Protocol, activity: &Activity) {
-    super::reached(phases, Phase::Leaving).await;
+async fn left(life: &mut Life, protocol: Protocol, activity: &Activity) {
+    let is_old = life.old.is_some();
+    let phases = &mut life.phases;
+    let begin = if is_old {
+        Phase::Renewing
+    } else {
+        Phase::Leaving
+    };
+    super::reached(phases, begin).await;
     activity.close();
+    let renewing = *phases.borrow() == Phase::Renewing;
+    if renewing && protocol == Protocol::Http2 {
+        return;
+    }
     super::reached(phases, Phase::Closing).await;
+    let handing_over = *phases.borrow() == Phase::HandingOver;
+    match protocol {
+        Protocol::Http1 if handing_over => silence(activity).await,
+        Protocol::Http1 | Protocol::Http2 => last_request(protocol, activity).await,
+    }
+}
+
+/// Waits for a request that was sent before the client could know that the connection ends.
+async fn last_request(protocol: Protocol, activity: &Activity) {
     if protocol == Protocol::Http1 {
         sleep(LAST_REQUEST_TIME).await;
         while activity.expects_head() {
             sleep(LAST_REQUEST_TIME).await;
+        }
+    }
+}
+
+/// Waits until nothing came for a while, which is over by now on all connections but those that were just opened.
+///
+/// A request that is in flight has its answer asked for the end already; one that has begun is waited for.
+async fn silence(activity: &Activity) {
+    loop {
+        match activity.silent_at(SILENCE) {
+            Some(at) if at <= Instant::now() => return,
+            Some(at) => sleep_until(at).await,
+            None => sleep(LOOK_AGAIN).await,
         }
     }
 }
@@ -250,7 +287,9 @@ const MAX_HEAD_BYTES: usize = 32 * 1024;
 const MAX_HEADER_LIST_BYTES: u32 = 16 * 1024;
 const MAX_RESET_STREAMS: usize = 20;
 const MAX_SEND_BUFFER: usize = 256 * 1024;
-/// In a drain, for a request that was sent before the client knew of it.
+/// For a request that was sent before the client knew that the connection ends.
 const LAST_REQUEST_TIME: Duration = Duration::from_millis(500);
+/// In a hand-over, at a connection whose request has not come to its end.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// For an idle connection to say goodbye.
 const FINISH_TIME: Duration = Duration::from_secs(2);

@@ -30,23 +30,30 @@ pub(super) enum Failed {
     Broken(io::Error),
     #[error("a TLS handshake did not end in time")]
     TimedOut,
+    /// The server hands over, and nothing came that it would have to wait for.
+    #[error("a connection said nothing before the server handed over")]
+    LeftBehind,
 }
 
-/// One handshake, from the accepted connection to the stream.
+/// One handshake, from the accepted connection to the stream. Its first message is waited for until `left_behind`.
 //= xks §Authentication R31, R34
 pub(super) async fn handshake(
     stream: TcpStream,
     config: Arc<ServerConfig>,
     limit: Duration,
+    left_behind: impl Future<Output = ()>,
     turns: &Arc<Turns>,
 ) -> Result<Box<TlsStream<TcpStream>>, Failed> {
     let whole = async {
-        let mut start = LazyConfigAcceptor::new(Acceptor::default(), stream)
-            .await
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => Failed::Left,
-                _ => Failed::Broken(error),
-            })?;
+        let first = tokio::select! {
+            biased;
+            first = LazyConfigAcceptor::new(Acceptor::default(), stream) => first,
+            () = left_behind => return Err(Failed::LeftBehind),
+        };
+        let mut start = first.map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => Failed::Left,
+            _ => Failed::Broken(error),
+        })?;
         let turn = match turns.try_take() {
             Some(turn) => turn,
             None => tokio::select! {
