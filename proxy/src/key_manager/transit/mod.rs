@@ -12,7 +12,7 @@
 //! | `keys` | what is known of keys, and a key at work |
 
 mod api;
-mod blob;
+pub(crate) mod blob;
 mod cluster;
 mod failure;
 mod keys;
