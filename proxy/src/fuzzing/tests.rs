@@ -59,7 +59,7 @@ fn genuine_connections_are_served_over_both_protocols() {
 fn a_configuration_of_the_corpus_is_sound() {
     let (folder, door) = door();
     let file = folder.path().join("input.toml");
-    for name in ["smallest", "everything"] {
+    for name in ["smallest", "everything", "transit", "postgres", "pkcs11"] {
         door.configuration(&corpus("configuration", name));
         Config::load(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
