@@ -19,6 +19,7 @@ mod operations;
 mod program;
 mod proxy_protocol;
 mod quotas;
+mod security;
 mod tls_foreign_clients;
 mod tls_matrix;
 mod transport;
