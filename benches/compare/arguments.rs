@@ -53,7 +53,8 @@ impl Arguments {
 
     pub(crate) fn soak(&self) -> Duration {
         match self.test {
-            true => Duration::from_secs(4),
+            // Long enough for one of each of its disturbances.
+            true => Duration::from_secs(15),
             false => Duration::from_secs(60) * self.minutes,
         }
     }

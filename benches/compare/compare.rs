@@ -13,6 +13,7 @@ mod constant;
 mod cost;
 #[path = "../fixture/decrypt.rs"]
 mod decrypt;
+mod disturbances;
 mod growth;
 mod handshakes;
 mod key_managers;
@@ -32,6 +33,8 @@ mod servers;
 mod soak;
 #[path = "../fixture/store.rs"]
 mod store;
+mod timing;
+mod welch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,7 +73,7 @@ impl Run {
 type Measurement = fn(&Run, &mut Results);
 
 /// Name, what it is, and the function. What takes longer than some minutes is only made when it is named.
-const MEASUREMENTS: [(&str, &str, Measurement); 18] = [
+const MEASUREMENTS: [(&str, &str, Measurement); 19] = [
     (
         "cost/encrypt-32",
         "CPU per Encrypt of 32 bytes, HTTP/1.1, against the floor and nginx",
@@ -153,8 +156,13 @@ const MEASUREMENTS: [(&str, &str, Measurement); 18] = [
         key_managers::transit,
     ),
     (
+        "timing",
+        "whether times tell which byte of a signature or a tag is wrong",
+        timing::timing,
+    ),
+    (
         "soak",
-        "memory, descriptors and threads under load for --minutes; only when it is named",
+        "memory, descriptors, threads and tasks under load, rotations, reloads and faults for --minutes; only when it is named",
         soak::soak,
     ),
 ];

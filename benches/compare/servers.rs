@@ -28,7 +28,7 @@ pub(crate) struct Server {
     signers: Vec<Signer>,
     crowd: Crowd,
     child: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// What a proxy is started with.
@@ -37,6 +37,8 @@ pub(crate) struct Setup {
     pub(crate) crowd: Crowd,
     /// Who holds the keys; `embedded` unless it is said here and configured in `more`.
     pub(crate) key_manager: Option<&'static str>,
+    /// What the configuration begins with.
+    pub(crate) before: String,
     /// The rest of the configuration.
     pub(crate) more: String,
     pub(crate) environment: Vec<(&'static str, std::ffi::OsString)>,
@@ -92,7 +94,7 @@ impl Server {
         let file = folder.path().join("xks-proxy.toml");
         let key_manager = setup.key_manager.unwrap_or("embedded");
         let config = setup.crowd.config(&address.to_string(), key_manager);
-        std::fs::write(&file, config + &setup.more).expect("a file");
+        std::fs::write(&file, setup.before + &config + &setup.more).expect("a file");
         let mut command = setup.placement.command(&binaries::xks_proxy());
         command.args(["serve", "--log-format", "json", "--config"]);
         command.arg(file).envs(setup.environment);
@@ -181,7 +183,7 @@ impl Server {
             )],
             crowd: Crowd::default(),
             child,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -228,6 +230,11 @@ impl Server {
             "--uri-path".into(),
             "/bench/kms/xks/v1".into(),
         ]
+    }
+
+    /// The configuration of a proxy.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.folder.path().join("xks-proxy.toml")
     }
 
     pub(crate) fn signer(&self) -> &Signer {

@@ -88,15 +88,10 @@ impl KeyMaterial {
         let mut iv = [0; IV_LEN];
         fill_random(&mut salt)?;
         fill_random(&mut iv)?;
-        let mut text = plaintext.to_vec();
-        let tag = self
+        let sealed = self
             .message_key(&salt)
-            .and_then(|key| {
-                let nonce = Nonce::assume_unique_for_key(iv);
-                key.seal_in_place_separate_tag(nonce, Aad::from(aad), &mut text)
-                    .ok()
-            })
-            .ok_or_else(internal)?;
+            .and_then(|key| key.seal(iv, aad, plaintext));
+        let (tag, text) = sealed.ok_or_else(internal)?;
         Ok([&salt[..], &iv, tag.as_ref(), &text].concat())
     }
 
@@ -105,22 +100,12 @@ impl KeyMaterial {
         let (salt, rest) = sealed.split_first_chunk::<SALT_LEN>()?;
         let (iv, rest) = rest.split_first_chunk::<IV_LEN>()?;
         let (tag, ciphertext) = rest.split_first_chunk::<TAG_LEN>()?;
-        let mut text = Zeroizing::new(ciphertext.to_vec());
-        self.message_key(salt)?
-            .open_in_place_separate_tag(
-                Nonce::assume_unique_for_key(*iv),
-                Aad::from(aad),
-                Tag::from(*tag),
-                &mut text,
-                0..,
-            )
-            .ok()?;
-        Some(text)
+        self.message_key(salt)?.open(*iv, aad, *tag, ciphertext)
     }
 
     /// NIST SP 800-108r1 in counter mode with HMAC-SHA-256: one block of
     /// `counter 32 ‖ label ‖ 00 ‖ salt ‖ length in bits 32`.
-    fn message_key(&self, salt: &[u8; SALT_LEN]) -> Option<LessSafeKey> {
+    fn message_key(&self, salt: &[u8; SALT_LEN]) -> Option<MessageKey> {
         let fixed: [&[u8]; 5] = [
             &1_u32.to_be_bytes(),
             LABEL,
@@ -129,9 +114,42 @@ impl KeyMaterial {
             &256_u32.to_be_bytes(),
         ];
         let key = Zeroizing::new(mac(&*self.bytes, &fixed));
-        UnboundKey::new(&AES_256_GCM, &*key)
-            .ok()
-            .map(LessSafeKey::new)
+        MessageKey::new(&key)
+    }
+}
+
+/// AES-256-GCM under one key.
+struct MessageKey(LessSafeKey);
+
+impl MessageKey {
+    fn new(bytes: &[u8; 32]) -> Option<Self> {
+        let key = UnboundKey::new(&AES_256_GCM, bytes).ok()?;
+        Some(Self(LessSafeKey::new(key)))
+    }
+
+    fn seal(&self, iv: [u8; IV_LEN], aad: &[u8], plaintext: &[u8]) -> Option<(Tag, Vec<u8>)> {
+        let mut text = plaintext.to_vec();
+        let nonce = Nonce::assume_unique_for_key(iv);
+        let sealed = self
+            .0
+            .seal_in_place_separate_tag(nonce, Aad::from(aad), &mut text);
+        Some((sealed.ok()?, text))
+    }
+
+    fn open(
+        &self,
+        iv: [u8; IV_LEN],
+        aad: &[u8],
+        tag: [u8; TAG_LEN],
+        ciphertext: &[u8],
+    ) -> Option<Zeroizing<Vec<u8>>> {
+        let mut text = Zeroizing::new(ciphertext.to_vec());
+        let (nonce, tag) = (Nonce::assume_unique_for_key(iv), Tag::from(tag));
+        let opened = self
+            .0
+            .open_in_place_separate_tag(nonce, Aad::from(aad), tag, &mut text, 0..);
+        opened.ok()?;
+        Some(text)
     }
 }
 
@@ -175,6 +193,36 @@ const _: () = assert!(EXPANSION <= 4_300 - 4_096);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Project Wycheproof's vectors, as the proxy's cipher is tried with them.
+    #[test]
+    fn wycheproof_aes_gcm() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/vectors/wycheproof_aes_gcm.json"
+        );
+        let vectors: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        for vector in vectors["vectors"].as_array().unwrap() {
+            let bytes = |at: usize| {
+                let text = vector[at].as_str().unwrap();
+                let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+                (0..text.len()).step_by(2).map(byte).collect::<Vec<u8>>()
+            };
+            let key = MessageKey::new(&bytes(1).try_into().unwrap()).unwrap();
+            let (iv, aad) = (bytes(2).try_into().unwrap(), bytes(3));
+            let tag: [u8; TAG_LEN] = bytes(6).try_into().unwrap();
+            let (message, ciphertext) = (bytes(4), bytes(5));
+            let opened = key.open(iv, &aad, tag, &ciphertext);
+            if vector[7] == "valid" {
+                let (made, sealed) = key.seal(iv, &aad, &message).unwrap();
+                assert_eq!((made.as_ref(), &sealed), (&tag[..], &ciphertext));
+                assert_eq!(&**opened.unwrap(), message, "{vector}");
+            } else {
+                assert!(opened.is_none(), "{vector}");
+            }
+        }
+    }
 
     #[test]
     fn every_flipped_byte_is_noticed() {

@@ -40,6 +40,8 @@ pub mod config;
 pub mod control;
 pub mod descriptor_limit;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod glob;
 pub mod health;
 mod http;

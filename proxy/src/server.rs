@@ -30,10 +30,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use crate::http::Door;
 use crate::metrics::{Handshake, Metrics};
 use crate::runtime::Runtime;
-use connection::Protocol;
+pub(crate) use connection::Protocol;
 use handshake::{Failed, Turns, handshake};
 pub use leave::{Drain, Leave};
 use per_address::PerAddress;
+pub(crate) use stream::Transport;
 
 /// Where requests come in.
 pub struct Listeners {
@@ -345,6 +346,27 @@ async fn serve(
             .await;
         }
     }
+}
+
+/// Serves one connection of the API over any stream, without a server that could end: for [`crate::fuzzing`].
+pub(crate) async fn serve_stream(
+    stream: impl Transport,
+    protocol: Protocol,
+    runtime: Arc<Runtime>,
+) {
+    let (_phase, phases) = watch::channel(Phase::Serving);
+    let clients_changed = runtime.clients_changed();
+    let door = Door::Api;
+    connection::serve(
+        stream,
+        protocol,
+        None,
+        door,
+        runtime,
+        clients_changed,
+        phases,
+    )
+    .await;
 }
 
 const MAX_HEALTH_CONNECTIONS: usize = 64;

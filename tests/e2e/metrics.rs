@@ -175,6 +175,8 @@ fn metrics_count_what_was_done() {
     assert!(get("xks_audit_sequence") >= 7.0);
     assert_eq!(get("xks_audit_failing"), 0.0);
     assert!(get("process_resident_memory_bytes") > 1e6);
+    // That of the listener at least, and no more than one for each connection and a handful besides.
+    assert!((1.0..100.0).contains(&get("xks_tasks")), "{text}");
     // Connections that are closed are not open.
     wait_for("closed connections", LIMIT, || {
         let closed = "xks_connections{listener=\"api\"} 0\n";

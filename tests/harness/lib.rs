@@ -17,6 +17,7 @@
 //! | [`tls`] | rustls client configurations |
 //! | [`byte_counter`] | a TCP relay that counts, cuts and stalls |
 //! | [`certificates`] | the test certificates in `certs/` |
+//! | [`corpus`] | corpora of fuzz targets, and mutations of them |
 //! | [`descriptors`] | as many open connections as are allowed |
 //! | [`openbao`] | OpenBao servers, alone and as a cluster |
 //! | [`backend`] | says what is missing on this machine, or fails over it |
@@ -25,6 +26,7 @@ pub mod backend;
 pub mod binaries;
 pub mod byte_counter;
 pub mod certificates;
+pub mod corpus;
 pub mod descriptors;
 pub mod h2;
 pub mod https;

@@ -20,6 +20,7 @@ mod operations;
 mod program;
 mod proxy_protocol;
 mod quotas;
+mod security;
 mod socket_activation;
 mod tls_foreign_clients;
 mod tls_matrix;

@@ -67,3 +67,53 @@ const fn len(spec: KeySpec) -> Option<usize> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn bytes(value: &Value) -> Vec<u8> {
+        let text = value.as_str().unwrap();
+        let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+        (0..text.len()).step_by(2).map(byte).collect()
+    }
+
+    /// Project Wycheproof's vectors for keys as long as KMS's. Of a MAC that was cut short, VerifyMac takes none.
+    #[test]
+    fn wycheproof_hmac() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/vectors/wycheproof_hmac.json"
+        );
+        let vectors: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let (mut whole, mut short, mut wrong) = (0, 0, 0);
+        for vector in vectors["vectors"].as_array().unwrap() {
+            let (spec, algorithm) = match vector[0].as_str().unwrap() {
+                "HMACSHA224" => (KeySpec::Hmac224, MacAlgorithm::HmacSha224),
+                "HMACSHA256" => (KeySpec::Hmac256, MacAlgorithm::HmacSha256),
+                "HMACSHA384" => (KeySpec::Hmac384, MacAlgorithm::HmacSha384),
+                "HMACSHA512" => (KeySpec::Hmac512, MacAlgorithm::HmacSha512),
+                other => panic!("{other}"),
+            };
+            let [key, message, tag] = [2, 3, 4].map(|at| bytes(&vector[at]));
+            // Keys of other lengths are for other implementations.
+            let Some(key) = HmacKey::from_bytes(spec, &key) else {
+                continue;
+            };
+            let mac = key.mac(algorithm, &message).unwrap();
+            let valid = vector[5] == "valid";
+            let is_whole = tag.len() == mac.len();
+            assert_eq!(mac.starts_with(&tag), valid, "{vector}");
+            let taken = key.verify(algorithm, &message, &tag);
+            assert_eq!(taken, valid && is_whole, "{vector}");
+            match (valid, is_whole) {
+                (false, _) => wrong += 1,
+                (true, true) => whole += 1,
+                (true, false) => short += 1,
+            }
+        }
+        assert_eq!((whole, short, wrong), (108, 108, 430));
+    }
+}

@@ -15,6 +15,11 @@ use super::{Failure, File, LogFormatArgument, serve};
 use crate::config::Config;
 use crate::key_manager::embedded::{Embedded, RootKeySource, StoreError, Usages, durable};
 
+/// A certificate for localhost and xks.test, and its key, in PEM.
+pub(crate) fn dev_certificate() -> Result<(String, Zeroizing<String>), rcgen::Error> {
+    certificate::make().map(|made| (made.chain, made.key))
+}
+
 /// Serve a key store to try things with, for people and tests; not for keys of value.
 ///
 /// Makes a CA and a certificate for localhost and xks.test, a credential, and the keys demo, encrypt-only, decrypt-only

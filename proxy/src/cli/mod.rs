@@ -36,6 +36,8 @@ use xks_api::ids::{
     UriPathPrefix,
 };
 
+pub(crate) use dev::dev_certificate;
+
 use crate::config::{ConfigError, InvalidUriEndpoint, UriEndpoint};
 use crate::key_manager::embedded::{InvalidUsages, Usages};
 use crate::request_log::LogFormat;

@@ -1,12 +1,13 @@
 //! The files that a configuration names: certificates, keys, CRLs, credentials.
 
 use std::cell::RefCell;
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use ring::digest;
+use rustix::fs::OFlags;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use serde::Deserialize;
@@ -206,7 +207,12 @@ struct ConsoleCredential<'a> {
 }
 
 fn content(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, u32)> {
-    let file = File::open(path)?;
+    // Or a pipe that nobody writes to would hold up a start, and a reload.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is no regular file"));
@@ -236,3 +242,27 @@ fn unusable(path: &Path, found: &str, expected: &'static str) -> Unusable {
 
 /// CRLs can be long; nothing else is.
 const MAX_FILE_BYTES: u64 = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::time::Duration;
+
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    use super::*;
+
+    #[test]
+    fn a_pipe_that_nobody_writes_to_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key.pem");
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let (tell, told) = channel();
+        std::thread::spawn(move || {
+            let read = content(&path).map(|_| ()).map_err(|e| e.to_string());
+            tell.send(read).unwrap();
+        });
+        let read = told.recv_timeout(Duration::from_secs(10));
+        assert_eq!(read, Ok(Err("it is no regular file".to_owned())));
+    }
+}

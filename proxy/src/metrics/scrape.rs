@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 use xks_api::message::HealthStatus;
 use xks_api::route::OperationName;
@@ -180,6 +181,14 @@ fn process(text: &mut Exposition, runtime: &Runtime, metrics: &Metrics) {
         dropped,
         runtime.log().dropped(),
     );
+    if let Ok(executor) = Handle::try_current() {
+        text.family(
+            "xks_tasks",
+            "gauge",
+            "Tasks that run: one for each connection, and some more.",
+        );
+        text.sample(&[], executor.metrics().num_alive_tasks());
+    }
     text.family(
         "process_start_time_seconds",
         "gauge",

@@ -27,7 +27,7 @@ use crate::runtime::Runtime;
 
 /// What ALPN agreed on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Protocol {
+pub(crate) enum Protocol {
     Http1,
     Http2,
 }

@@ -13,20 +13,27 @@ use tokio_rustls::server::TlsStream;
 
 use super::activity::Activity;
 
-/// A stream over TCP.
-pub(super) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+/// A stream over TCP, or what stands for one.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// What lies under it.
-    fn tcp(&mut self) -> &mut TcpStream;
+    type Raw: AsyncRead + Unpin;
+
+    /// What lies under it, whose bytes are as they came.
+    fn raw(&mut self) -> &mut Self::Raw;
 }
 
 impl Transport for TcpStream {
-    fn tcp(&mut self) -> &mut TcpStream {
+    type Raw = Self;
+
+    fn raw(&mut self) -> &mut Self {
         self
     }
 }
 
 impl Transport for Box<TlsStream<TcpStream>> {
-    fn tcp(&mut self) -> &mut TcpStream {
+    type Raw = TcpStream;
+
+    fn raw(&mut self) -> &mut TcpStream {
         self.as_mut().get_mut().0
     }
 }
@@ -122,8 +129,8 @@ impl<T: Transport> AsyncWrite for Observed<T> {
                     }
                     let mut scratch = [0; 4_096];
                     let mut buffer = ReadBuf::new(&mut scratch);
-                    let tcp = Pin::new(this.transport.tcp());
-                    ready!(tcp.poll_read(context, &mut buffer))?;
+                    let raw = Pin::new(this.transport.raw());
+                    ready!(raw.poll_read(context, &mut buffer))?;
                     match buffer.filled().len() {
                         0 => return Poll::Ready(Ok(())),
                         n => *left = left.saturating_sub(n),

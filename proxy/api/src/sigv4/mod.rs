@@ -14,6 +14,8 @@ mod region;
 mod signing_key;
 #[cfg(test)]
 mod vectors;
+#[cfg(test)]
+mod wycheproof;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

@@ -128,17 +128,12 @@ impl VersionCipher {
         aad: &FramedAad,
         iv: Iv,
     ) -> Result<Sealed, Unspecified> {
-        // Wiped if the encryption should fail; afterwards it holds ciphertext alone.
-        let mut buffer = Zeroizing::new(plaintext.expose().to_vec());
-        let tag = self.message_key(&header.salt)?.seal_in_place_separate_tag(
-            Nonce::assume_unique_for_key(iv),
-            aead::Aad::from(aad.as_bytes()),
-            &mut buffer,
-        )?;
+        let key = self.message_key(&header.salt)?;
+        let (ciphertext, tag) = key.seal(plaintext, iv, aad.as_bytes())?;
         Ok(Sealed {
-            ciphertext: std::mem::take(&mut *buffer),
+            ciphertext,
             iv: InitializationVector::Bytes12(iv),
-            tag: AuthenticationTag::try_from(tag.as_ref()).map_err(|_| Unspecified)?,
+            tag,
             metadata: header.encode(),
         })
     }
@@ -153,24 +148,59 @@ impl VersionCipher {
         let InitializationVector::Bytes12(iv) = sealed.iv else {
             return Err(Unspecified); // this format makes no other
         };
-        let mut buffer = Zeroizing::new(sealed.ciphertext.clone());
-        self.message_key(&header.salt)?.open_in_place_separate_tag(
-            Nonce::assume_unique_for_key(iv),
-            aead::Aad::from(aad.as_bytes()),
-            sealed.tag.0.into(),
-            &mut buffer,
-            0..,
-        )?;
-        Ok(Plaintext::from(buffer))
+        let key = self.message_key(&header.salt)?;
+        key.open(&sealed.ciphertext, iv, sealed.tag, aad.as_bytes())
     }
 
     /// The key goes from HMAC into AES without a copy in a buffer of ours.
-    fn message_key(&self, salt: &[u8; SALT_LEN]) -> Result<LessSafeKey, Unspecified> {
+    fn message_key(&self, salt: &[u8; SALT_LEN]) -> Result<MessageKey, Unspecified> {
         let mut input = KDF_INPUT;
         if let Some(place) = input.get_mut(SALT_AT..SALT_AT + SALT_LEN) {
             place.copy_from_slice(salt);
         }
-        UnboundKey::new(&AES_256_GCM, hmac::sign(&self.0, &input).as_ref()).map(LessSafeKey::new)
+        MessageKey::new(hmac::sign(&self.0, &input).as_ref())
+    }
+}
+
+/// AES-256-GCM under one key.
+struct MessageKey(LessSafeKey);
+
+impl MessageKey {
+    fn new(bytes: &[u8]) -> Result<Self, Unspecified> {
+        UnboundKey::new(&AES_256_GCM, bytes).map(|key| Self(LessSafeKey::new(key)))
+    }
+
+    fn seal(
+        &self,
+        plaintext: &Plaintext,
+        iv: Iv,
+        aad: &[u8],
+    ) -> Result<(Vec<u8>, AuthenticationTag), Unspecified> {
+        // Wiped if the encryption should fail; afterwards it holds ciphertext alone.
+        let mut buffer = Zeroizing::new(plaintext.expose().to_vec());
+        let nonce = Nonce::assume_unique_for_key(iv);
+        let aad = aead::Aad::from(aad);
+        let tag = self.0.seal_in_place_separate_tag(nonce, aad, &mut buffer)?;
+        let tag = AuthenticationTag::try_from(tag.as_ref()).map_err(|_| Unspecified)?;
+        Ok((std::mem::take(&mut *buffer), tag))
+    }
+
+    fn open(
+        &self,
+        ciphertext: &[u8],
+        iv: Iv,
+        tag: AuthenticationTag,
+        aad: &[u8],
+    ) -> Result<Plaintext, Unspecified> {
+        let mut buffer = Zeroizing::new(ciphertext.to_vec());
+        self.0.open_in_place_separate_tag(
+            Nonce::assume_unique_for_key(iv),
+            aead::Aad::from(aad),
+            tag.0.into(),
+            &mut buffer,
+            0..,
+        )?;
+        Ok(Plaintext::from(buffer))
     }
 }
 
@@ -249,6 +279,35 @@ mod tests {
             assert_eq!(sealed, expected);
             assert!(cipher.open(&expected, &header, &framed).unwrap() == plaintext);
         }
+    }
+
+    /// Project Wycheproof's vectors: known answers, special cases, and tags that were changed.
+    #[test]
+    fn wycheproof_aes_gcm() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../tests/vectors/wycheproof_aes_gcm.json"
+        );
+        let vectors: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let vectors = vectors["vectors"].as_array().unwrap();
+        let mut valid = 0;
+        for vector in vectors {
+            let [key, aad, message, ciphertext] = [1, 3, 4, 5].map(|at| hex_bytes(&vector[at]));
+            let key = MessageKey::new(&key).unwrap();
+            let (iv, tag) = (hex(&vector[2]), AuthenticationTag(hex(&vector[6])));
+            let plaintext = Plaintext::from(&*message);
+            let sealed = key.seal(&plaintext, iv, &aad).unwrap();
+            let opened = key.open(&ciphertext, iv, tag, &aad);
+            if vector[7] == "valid" {
+                valid += 1;
+                assert_eq!(sealed, (ciphertext, tag), "{vector}");
+                assert!(opened.unwrap() == plaintext, "{vector}");
+            } else {
+                assert_ne!(sealed, (ciphertext, tag), "{vector}");
+                assert!(opened.is_err(), "{vector}");
+            }
+        }
+        assert_eq!((vectors.len(), valid), (66, 39));
     }
 
     #[test]

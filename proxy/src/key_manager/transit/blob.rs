@@ -6,10 +6,10 @@ use xks_api::sealed::Sealed;
 
 /// A version of a Transit key: 1, 2, …; 0 means "the latest" to Transit and is none.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct KeyVersion(u32);
+pub(crate) struct KeyVersion(u32);
 
 impl KeyVersion {
-    pub(super) fn new(number: u64) -> Option<Self> {
+    pub(crate) fn new(number: u64) -> Option<Self> {
         u32::try_from(number).ok().filter(|n| *n > 0).map(Self)
     }
 
@@ -24,7 +24,7 @@ impl KeyVersion {
     }
 
     /// Nothing for metadata that this key manager has not made.
-    pub(super) fn of_metadata(metadata: &CiphertextMetadata) -> Option<Self> {
+    pub(crate) fn of_metadata(metadata: &CiphertextMetadata) -> Option<Self> {
         let [FORMAT, a, b, c, d] = *metadata.as_bytes() else {
             return None;
         };
@@ -37,7 +37,7 @@ impl KeyVersion {
 const FORMAT: u8 = b'T';
 
 /// Takes apart what Transit encrypted: under this version, as long as the plaintext, nothing else beside it.
-pub(super) fn parse(text: &str, version: KeyVersion, plaintext_len: usize) -> Option<Sealed> {
+pub(crate) fn parse(text: &str, version: KeyVersion, plaintext_len: usize) -> Option<Sealed> {
     let rest = text.strip_prefix("vault:v")?;
     let encoded = rest
         .strip_prefix(&version.0.to_string())?
@@ -54,7 +54,7 @@ pub(super) fn parse(text: &str, version: KeyVersion, plaintext_len: usize) -> Op
 }
 
 /// Puts together what Transit decrypts; nothing for what it cannot have encrypted.
-pub(super) fn encode(sealed: &Sealed) -> Option<String> {
+pub(crate) fn encode(sealed: &Sealed) -> Option<String> {
     let version = KeyVersion::of_metadata(&sealed.metadata)?;
     let InitializationVector::Bytes12(iv) = &sealed.iv else {
         return None;

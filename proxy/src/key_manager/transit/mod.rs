@@ -14,7 +14,7 @@
 
 mod api;
 mod batch;
-mod blob;
+pub(crate) mod blob;
 mod cluster;
 mod failure;
 mod keys;

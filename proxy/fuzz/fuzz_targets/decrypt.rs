@@ -1,0 +1,16 @@
+//! A body of Decrypt, signed: nobody forges a message.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use tempfile::TempDir;
+use xks_proxy::fuzzing::Door;
+
+thread_local!(static DOOR: (Door, TempDir) = {
+    let folder = tempfile::tempdir().expect("a folder");
+    (Door::new(folder.path()), folder)
+});
+
+fuzz_target!(|input: &[u8]| {
+    DOOR.with(|(door, _)| drop(door.decrypt(input)));
+});
