@@ -356,17 +356,9 @@ pub(crate) async fn serve_stream(
 ) {
     let (_phase, phases) = watch::channel(Phase::Serving);
     let clients_changed = runtime.clients_changed();
+    let life = Life { phases, old: None };
     let door = Door::Api;
-    connection::serve(
-        stream,
-        protocol,
-        None,
-        door,
-        runtime,
-        clients_changed,
-        phases,
-    )
-    .await;
+    connection::serve(stream, protocol, None, door, runtime, clients_changed, life).await;
 }
 
 const MAX_HEALTH_CONNECTIONS: usize = 64;
