@@ -86,6 +86,9 @@ pub(crate) fn soak(run: &Run, results: &mut Results) {
         results.row("disturbances", what, "", None, vec![count as f64]);
     }
     results.row("xks-proxy", "requests", "/s", None, vec![report.rate]);
+    for (kind, count) in &report.errors_by_kind {
+        results.row("errors", kind, "", None, vec![*count as f64]);
+    }
     results.at_most("errors", report.errors as f64, 0.0, "");
 }
 

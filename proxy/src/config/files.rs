@@ -217,18 +217,21 @@ fn content(path: &Path) -> io::Result<(Zeroizing<Vec<u8>>, u32)> {
     if !metadata.is_file() {
         return Err(io::Error::other("it is no regular file"));
     }
-    if metadata.len() > MAX_FILE_BYTES {
+    let most = match usize::try_from(metadata.len()) {
+        // Files that the kernel makes do not say how long they are.
+        Ok(len @ 1..=MAX_FILE_BYTES) => len,
+        _ => MAX_FILE_BYTES,
+    };
+    // Room for all of it, since a buffer that grows leaves copies behind; and no more, since all of it is wiped. The margin is
+    // what `read_to_end` wants to find free.
+    let mut content = Zeroizing::new(Vec::with_capacity(most + READ_MARGIN));
+    let limit = u64::try_from(most + 1).unwrap_or(u64::MAX);
+    file.take(limit).read_to_end(&mut content)?;
+    if content.len() > MAX_FILE_BYTES {
         return Err(io::Error::other("it is larger than 4 MiB"));
     }
-    // All of it and the end, so that the buffer never grows: that would leave a copy behind.
-    let limit = metadata.len() + 1;
-    let room = usize::try_from(limit).map_err(io::Error::other)?;
-    let mut content = Zeroizing::new(Vec::with_capacity(room));
-    file.take(limit).read_to_end(&mut content)?;
-    if content.len() == room {
-        return Err(io::Error::other(
-            "it was written to while it was read; try again",
-        ));
+    if content.len() > most {
+        return Err(io::Error::other("it grows while it is read"));
     }
     Ok((content, metadata.mode()))
 }
@@ -241,7 +244,8 @@ fn unusable(path: &Path, found: &str, expected: &'static str) -> Unusable {
 }
 
 /// CRLs can be long; nothing else is.
-const MAX_FILE_BYTES: u64 = 4 << 20;
+const MAX_FILE_BYTES: usize = 4 << 20;
+const READ_MARGIN: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -251,6 +255,25 @@ mod tests {
     use rustix::fs::{CWD, FileType, Mode, mknodat};
 
     use super::*;
+
+    #[test]
+    fn a_file_takes_the_room_that_it_needs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        for len in [0, 1, 31, 32, 33, 5_000, MAX_FILE_BYTES] {
+            std::fs::write(&path, vec![b'x'; len]).unwrap();
+            let (read, _) = content(&path).unwrap();
+            assert_eq!(read.len(), len);
+            // It has not grown, which would leave a copy behind.
+            assert!(len == 0 || read.capacity() == len + READ_MARGIN, "{len}");
+        }
+        std::fs::write(&path, vec![b'x'; MAX_FILE_BYTES + 1]).unwrap();
+        let error = content(&path).unwrap_err();
+        assert_eq!(error.to_string(), "it is larger than 4 MiB");
+        // It says that it is empty, and is not.
+        let (read, _) = content(Path::new("/proc/self/status")).unwrap();
+        assert!(read.starts_with(b"Name:"));
+    }
 
     #[test]
     fn a_pipe_that_nobody_writes_to_is_refused_at_once() {
