@@ -102,7 +102,7 @@ fn stores(page: &mut Html) {
         let mut cells = vec![piece!("{}", operation.name)];
         for outcome in &operation.outcomes {
             cells.push(match outcome {
-                Outcome::Moves(to) => piece!("<span class=\"result good\">→ {}</span>", to),
+                Outcome::Moves(to) => piece!("<span class=\"result good word\">→ {}</span>", to),
                 Outcome::Works => piece!("<span class=\"result good\">works</span>"),
                 Outcome::Fails(_) => piece!("<span class=\"result bad\">refused</span>"),
             });
@@ -125,12 +125,13 @@ fn failures(page: &mut Html) {
     );
     for (words, failure) in proxy_failures() {
         let mut others = piece!(
-            "<small>CreateKey: {}</small>",
+            "<small class=\"word\">CreateKey: {}</small>",
             failure.create_key_error().name()
         );
         html!(
             others,
-            "<small>CreateCustomKeyStore: {}</small><small>ConnectCustomKeyStore: {}</small>",
+            "<small class=\"word\">CreateCustomKeyStore: {}</small><small class=\"word\">ConnectCustomKeyStore: \
+             {}</small>",
             failure.key_store_error().name(),
             failure.connection_error_code().as_str()
         );
