@@ -10,6 +10,7 @@ use xks_api::error::ErrorName;
 use zeroize::Zeroizing;
 
 use crate::access::Needs;
+use crate::actions::multi_region::check_primary;
 use crate::api::KmsError;
 use crate::connection::{
     Change, Connect, Connection, ConnectionErrorCode, ConnectionState, InvalidState,
@@ -60,7 +61,15 @@ fn effect(operation: Operation, key: &Key) -> Effect {
         Operation::CancelKeyDeletion => (KeyState::PendingDeletion, KeyState::PendingDeletion),
         _ => (KeyState::Enabled, KeyState::Unavailable),
     };
-    let outcome = |state| check_usage(operation, key).and_then(|()| permit(operation, key, state));
+    let of_primaries = || match operation {
+        Operation::ReplicateKey | Operation::UpdatePrimaryRegion => check_primary(key),
+        _ => Ok(()),
+    };
+    let outcome = |state| {
+        check_usage(operation, key)
+            .and_then(|()| permit(operation, key, state))
+            .and_then(|()| of_primaries())
+    };
     match (outcome(connected), outcome(not_connected)) {
         (Ok(()), Ok(())) => Effect::Works,
         (Ok(()), Err(error)) => Effect::Fails(error),

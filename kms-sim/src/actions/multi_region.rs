@@ -181,7 +181,7 @@ pub(crate) async fn update_primary(
 ///
 /// # Errors
 /// UnsupportedOperationException
-fn check_primary(key: &Key) -> Result<(), KmsError> {
+pub(crate) fn check_primary(key: &Key) -> Result<(), KmsError> {
     match &key.multi_region {
         Some(set) if set.is_primary() => Ok(()),
         Some(_) | None => Err(not_primary(key)),

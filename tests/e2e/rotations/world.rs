@@ -140,7 +140,7 @@ impl World {
         let credential = &credential["credential"]["XksProxyAuthenticationCredential"];
         let text = |name: &str| credential[name].as_str().expect("a credential").to_owned();
         world.signer = Signer::new(text("AccessKeyId"), text("RawSecretAccessKey"));
-        if !world.key_manager.contains("transit") {
+        if !world.key_manager.contains("type = \"transit\"") {
             world.proxy(&["key", "create", KEY]);
         }
         world.server = serve(&world);

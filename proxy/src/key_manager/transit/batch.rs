@@ -10,12 +10,12 @@ mod shared;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
-use tokio::sync::{OnceCell, oneshot};
+use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::Shared;
@@ -42,8 +42,8 @@ pub(super) struct Batches {
     lines: Mutex<Lines>,
     /// Messages in a request; 1: never more than one.
     max: usize,
-    /// Whether the servers keep batches as single requests are kept; found out before the first one.
-    sound: OnceCell<bool>,
+    /// Whether the servers keep batches as single requests are kept; until that is found out there are none.
+    sound: OnceLock<bool>,
 }
 
 #[derive(Default)]
@@ -91,7 +91,7 @@ impl Batches {
         Self {
             lines: Mutex::default(),
             max,
-            sound: OnceCell::new(),
+            sound: OnceLock::new(),
         }
     }
 
@@ -101,7 +101,7 @@ impl Batches {
 
     /// Takes a message's place in its line.
     fn enter(&self, shared: &Arc<Shared>, line: &Line, body: &Bytes) -> Place {
-        if self.max < 2 || self.sound.get() == Some(&false) {
+        if self.sound.get() != Some(&true) {
             return Place::Alone;
         }
         let mut lines = self.lines();

@@ -86,10 +86,12 @@ impl Transit {
         self.tasks.get_or_init(|| {
             let session = Arc::clone(&self.shared);
             let watcher = Arc::clone(&self.shared);
+            let batches = Arc::clone(&self.shared);
             Tasks([
                 tokio::spawn(async move { session.session.keep(&session.cluster).await })
                     .abort_handle(),
                 tokio::spawn(async move { watcher.cluster.watch().await }).abort_handle(),
+                tokio::spawn(async move { batches.try_batches().await }).abort_handle(),
             ])
         });
     }
@@ -200,7 +202,7 @@ struct NoTestKey {
 }
 
 /// Ends with the key manager.
-struct Tasks([AbortHandle; 2]);
+struct Tasks([AbortHandle; 3]);
 
 impl Drop for Tasks {
     fn drop(&mut self) {

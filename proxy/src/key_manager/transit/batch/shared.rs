@@ -1,11 +1,13 @@
 //! Messages on their way: each by itself or with others, and how the servers were found to keep batches.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use xks_api::fields::Plaintext;
 
+use super::super::failure::Refusal;
 use super::super::keys::{Found, KnownKey};
 use super::super::settings::TransitKeyName;
 use super::super::{AskError, Shared, api};
@@ -63,26 +65,31 @@ impl Shared {
         self.path(operation, &line.key)
     }
 
-    /// The results of all that have one.
-    async fn together(&self, line: &Line, bodies: &[&Bytes]) -> Option<Vec<Option<Text>>> {
+    /// The results of all that have one; nothing if a result may be another message's.
+    async fn together(
+        &self,
+        line: &Line,
+        bodies: &[&Bytes],
+    ) -> Result<Option<Vec<Option<Text>>>, AskError> {
         let deadline = Instant::now() + self.settings.timeout;
         let body = api::batch_body(bodies);
-        match self.post(&self.path_of(line), body, deadline).await {
-            Ok(answer) => api::batch_results(&answer, bodies.len()),
-            Err(error) => {
-                tracing::debug!(?error, messages = bodies.len(), "a batch has no results");
-                None
-            }
-        }
+        let answer = self.post(&self.path_of(line), body, deadline).await?;
+        Ok(api::batch_results(&answer, bodies.len()))
     }
 
-    async fn keeps_batches(&self) -> bool {
-        let found = self.batches.sound.get_or_try_init(|| async {
-            let looked = timeout(self.settings.timeout * 4, self.look_at_batches()).await;
-            looked.unwrap_or(Err(NotNow))
-        });
-        // Where nothing can be found out now, the next batch looks again.
-        found.await.is_ok_and(|sound| *sound)
+    /// Finds out whether there can be batches. No message waits for that.
+    pub(in super::super) async fn try_batches(&self) {
+        if self.settings.max_batch < 2 {
+            return;
+        }
+        loop {
+            // Each of its requests has a deadline of its own.
+            if let Ok(sound) = self.look_at_batches().await {
+                let _ = self.batches.sound.set(sound);
+                return;
+            }
+            sleep(NEXT_LOOK).await;
+        }
     }
 
     /// Whether a message of a batch is encrypted under its own version and with its own AAD, by the key of the health
@@ -95,20 +102,19 @@ impl Shared {
             key: key.clone(),
         };
         let (encrypt, decrypt) = (line(Operation::Encrypt), line(Operation::Decrypt));
-        let plaintexts = [&b"one"[..], b"two"].map(Plaintext::from);
-        let aads = [&b"first"[..], b"second"];
-        let bodies = [0, 1].map(|i: usize| {
-            let (plaintext, aad) = (plaintexts.get(i), aads.get(i).copied().unwrap_or_default());
-            plaintext.map(|plaintext| api::encrypt_body(plaintext, aad, known.version))
+        let messages = [(&b"one"[..], &b"first"[..]), (b"two", b"second")];
+        let bodies = messages.map(|(plaintext, aad)| {
+            api::encrypt_body(&Plaintext::from(plaintext), aad, known.version)
         });
-        let bodies: Vec<&Bytes> = bodies.iter().flatten().collect();
-        let sealed = self.together(&encrypt, &bodies).await;
+        let bodies: Vec<&Bytes> = bodies.iter().collect();
+        let sealed = match self.together(&encrypt, &bodies).await {
+            Ok(sealed) => sealed,
+            // Refused where a single message is not: by a policy.
+            Err(AskError::Refused(_)) if self.takes_single(&encrypt, &bodies).await => None,
+            Err(_) => return Err(NotNow),
+        };
         let Some([Some(one), Some(two)]) = sealed.as_deref() else {
-            // Refused, where single requests are not: by a policy or an old server.
-            return match self.alone_too(&encrypt, &bodies).await {
-                true => Ok(self.unsound()),
-                false => Err(NotNow),
-            };
+            return Ok(self.unsound());
         };
         let open = async |text: &Text, aad: &[u8]| {
             let deadline = Instant::now() + self.settings.timeout;
@@ -119,19 +125,21 @@ impl Shared {
         {
             match open(text, aad).await {
                 Ok(opened) if *opened == plaintext => {}
-                Ok(_) | Err(AskError::Refused(_)) => return Ok(self.unsound()),
-                Err(AskError::Failed(_)) => return Err(NotNow),
+                Ok(_) | Err(AskError::Refused(Refusal::InvalidCiphertext)) => {
+                    return Ok(self.unsound());
+                }
+                Err(_) => return Err(NotNow),
             }
         }
         // The other one's AAD.
         match open(one, b"second").await {
-            Err(AskError::Refused(_)) => Ok(true),
+            Err(AskError::Refused(Refusal::InvalidCiphertext)) => Ok(true),
             Ok(_) => Ok(self.unsound()),
-            Err(AskError::Failed(_)) => Err(NotNow),
+            Err(_) => Err(NotNow),
         }
     }
 
-    async fn alone_too(&self, line: &Line, bodies: &[&Bytes]) -> bool {
+    async fn takes_single(&self, line: &Line, bodies: &[&Bytes]) -> bool {
         let deadline = Instant::now() + self.settings.timeout;
         match bodies.first() {
             Some(body) => self.alone(line, (*body).clone(), deadline).await.is_ok(),
@@ -163,11 +171,12 @@ struct NotNow;
 /// Sends messages in one request and gives each its result.
 pub(super) async fn go(turn: Turn, messages: Vec<Message>) {
     let shared = Arc::clone(&turn.shared);
-    let mut results = None;
-    if shared.keeps_batches().await {
-        let bodies: Vec<&Bytes> = messages.iter().map(|message| &message.body).collect();
-        results = shared.together(&turn.line, &bodies).await;
-    }
+    let bodies: Vec<&Bytes> = messages.iter().map(|message| &message.body).collect();
+    let results = shared.together(&turn.line, &bodies).await;
+    let results = results.unwrap_or_else(|error| {
+        tracing::debug!(?error, messages = bodies.len(), "a batch has no results");
+        None
+    });
     let mut results = results.unwrap_or_default().into_iter();
     for message in messages {
         let given = match results.next().flatten() {
@@ -178,3 +187,5 @@ pub(super) async fn go(turn: Turn, messages: Vec<Message>) {
         drop(message.to.send(given));
     }
 }
+
+const NEXT_LOOK: Duration = Duration::from_secs(1);
