@@ -273,18 +273,15 @@ fn refused_from_the_start(kit: &Kit<'_>) -> Result<Option<String>, Trouble> {
                 )));
             }
         };
-        let what = match answer.status {
+        let (what, advice) = match answer.status {
             200 => continue,
-            401 => {
-                "this credential: are --access-key-id and its secret those of the store at --uri-path, and do the clocks agree?"
-                    .to_owned()
-            }
-            404 if is_health => format!("the path {} of --uri-path", target.uri_path),
-            400..=499 if !is_health => key.clone(),
-            _ => format!("a {name} that is right"),
+            401 => ("this credential".to_owned(), CREDENTIAL_ADVICE),
+            404 if is_health => (format!("the path {} of --uri-path", target.uri_path), ""),
+            400..=499 if !is_health => (key.clone(), ""),
+            _ => (format!("a {name} that is right"), ""),
         };
         return Ok(Some(format!(
-            "the proxy does not take {what} ({} to a {name} as KMS sends it). Findings may follow from that alone.",
+            "the proxy does not take {what} ({} to a {name} as KMS sends it). Findings may follow from that alone.{advice}",
             answer.summary()
         )));
     }
@@ -353,6 +350,8 @@ fn matches(pattern: &str, name: &str) -> bool {
 const CERTIFICATE: &str = "certificate-of-the-host";
 const TLS_ADVICE: &str = "--trust-ca names the authority of the proxy's certificate, --client-cert what a proxy with mTLS \
                           wants to see";
+const CREDENTIAL_ADVICE: &str = " Are --access-key-id and its secret those of the store at --uri-path, and do the clocks \
+                                 agree?";
 /// After so many silences in a row the proxy is asked whether it is still there.
 const SILENCES: usize = 5;
 const STOPPED: &str = "the proxy stopped answering before";

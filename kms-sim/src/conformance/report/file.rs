@@ -39,17 +39,17 @@ impl ReportFile {
         };
         match found {
             Some(found) if found.is_dir() => Err(io::ErrorKind::IsADirectory.into()),
-            Some(found) => {
+            Some(found) if found.is_file() => {
                 let path = fs::canonicalize(path)?;
-                let way = match found.is_file() {
-                    true => {
-                        OpenOptions::new().append(true).open(&path)?;
-                        way(try_folder(&path))
-                    }
-                    false => Way::InPlace,
-                };
+                OpenOptions::new().append(true).open(&path)?;
+                let way = way(try_folder(&path));
                 Ok(Self { path, way })
             }
+            // A pipe has no other name.
+            Some(_) => Ok(Self {
+                path: path.to_owned(),
+                way: Way::InPlace,
+            }),
             None => {
                 let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
                 let path = fs::canonicalize(folder(path))?.join(name);
