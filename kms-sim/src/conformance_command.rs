@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use kms_sim::Resolve;
-use kms_sim::conformance::report::{html, json, junit, list, text};
+use kms_sim::conformance::report::{ReportFile, html, json, junit, list, text};
 use kms_sim::conformance::{Credential, More, Results, Selection, Target, run as run_suite};
+use xks_api::ids::{ExternalKeyId, InvalidExternalKeyId, UriPathPrefix};
 
 use crate::trust;
 
@@ -33,7 +34,8 @@ pub(crate) struct ConformanceArgs {
         long,
         value_name = "PATH",
         env = "XKS_PROXY_URI_PATH",
-        required_unless_present = "list"
+        required_unless_present = "list",
+        value_parser = uri_path
     )]
     uri_path: Option<String>,
 
@@ -65,7 +67,8 @@ pub(crate) struct ConformanceArgs {
         long,
         value_name = "ID",
         env = "XKS_KEY_ID",
-        required_unless_present = "list"
+        required_unless_present = "list",
+        value_parser = key_id
     )]
     key_id: Option<String>,
 
@@ -96,23 +99,23 @@ pub(crate) struct ConformanceArgs {
     other_subject_key: Option<PathBuf>,
 
     /// A second key with both usages.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = key_id)]
     other_key_id: Option<String>,
 
     /// A key for ENCRYPT alone.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = key_id)]
     encrypt_only_key: Option<String>,
 
     /// A key for DECRYPT alone.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = key_id)]
     decrypt_only_key: Option<String>,
 
     /// A key that is disabled in the external key manager.
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = key_id)]
     disabled_key: Option<String>,
 
     /// An id that no key has. [default: one that is made up]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = key_id)]
     unknown_key: Option<String>,
 
     /// A second credential of the store, as while one is rotated; its secret comes from XKS_SECOND_SECRET_ACCESS_KEY.
@@ -129,7 +132,7 @@ pub(crate) struct ConformanceArgs {
     second_secret_access_key: Option<String>,
 
     /// The XksProxyUriPath of another store of the same proxy, with another credential.
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = uri_path)]
     other_uri_path: Option<String>,
 
     /// The path on the same port that load balancers ask with GET.
@@ -165,7 +168,7 @@ pub(crate) struct ConformanceArgs {
     strict: bool,
 
     /// Lists the cases and what each requires, and runs none.
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["json", "junit", "html"])]
     list: bool,
 
     /// A file for the results as JSON.
@@ -208,12 +211,7 @@ fn tried(arguments: ConformanceArgs) -> Result<ExitCode, Box<dyn Error>> {
         (arguments.junit.clone(), Format::Junit),
         (arguments.html.clone(), Format::Html),
     ];
-    for (file, _) in &files {
-        if let Some(file) = file {
-            // Before the run, not after it.
-            fs::write(file, "").map_err(|error| format!("{}: {error}", file.display()))?;
-        }
-    }
+    let reports = reports(files)?;
     let target = target(arguments)?;
     let mut progress = Progress::new();
     let results = run_suite(&target, &selection, |done, all, case| {
@@ -221,11 +219,9 @@ fn tried(arguments: ConformanceArgs) -> Result<ExitCode, Box<dyn Error>> {
     });
     progress.finish();
     let results = results?;
-    for (file, format) in &files {
-        if let Some(file) = file {
-            fs::write(file, format.document(&results))
-                .map_err(|error| format!("{}: {error}", file.display()))?;
-        }
+    for report in &reports {
+        let written = report.file.write(&report.format.document(&results));
+        written.map_err(|error| format!("{}: {error}", report.path.display()))?;
     }
     let mut out = io::stdout().lock();
     let colours = match out.is_terminal() && std::env::var_os("NO_COLOR").is_none() {
@@ -237,6 +233,31 @@ fn tried(arguments: ConformanceArgs) -> Result<ExitCode, Box<dyn Error>> {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     })
+}
+
+/// A report that is to be written after the run.
+struct Report {
+    path: PathBuf,
+    file: ReportFile,
+    format: Format,
+}
+
+/// Whether they can be written is known before the run, not after it.
+fn reports(files: [(Option<PathBuf>, Format); 3]) -> Result<Vec<Report>, String> {
+    let mut reports: Vec<Report> = Vec::new();
+    for (path, format) in files {
+        let Some(path) = path else { continue };
+        let file = ReportFile::check(&path);
+        let file = file.map_err(|error| format!("{}: {error}", path.display()))?;
+        if reports.iter().any(|other| other.file.collides(&file)) {
+            return Err(format!(
+                "{}: two reports cannot have one file; give each a name of its own",
+                path.display()
+            ));
+        }
+        reports.push(Report { path, file, format });
+    }
+    Ok(reports)
 }
 
 fn target(arguments: ConformanceArgs) -> Result<Target, Box<dyn Error>> {
@@ -315,6 +336,23 @@ fn first_line(file: &Path) -> Result<String, String> {
         )),
         false => Ok(line.to_owned()),
     }
+}
+
+/// An `XksProxyUriPath`.
+fn uri_path(text: &str) -> Result<String, &'static str> {
+    let prefix = text.strip_suffix(API_PATH).map(UriPathPrefix::try_from);
+    match prefix {
+        Some(Ok(prefix)) => Ok(prefix.uri_path()),
+        Some(Err(_)) | None => Err(
+            "expected /kms/xks/v1, or a prefix before it as in /example/kms/xks/v1: at most 128 of A-Z a-z 0-9 - _ and /, \
+             which begin with one / and do not end with one",
+        ),
+    }
+}
+
+/// An external key id.
+fn key_id(text: &str) -> Result<String, InvalidExternalKeyId> {
+    ExternalKeyId::try_from(text).map(|id| id.as_str().to_owned())
 }
 
 /// `https://HOST` with or without a port.
@@ -434,6 +472,7 @@ impl Progress {
 /// How often a line is written where there is no terminal.
 const TELL: Duration = Duration::from_secs(5);
 const HTTPS: u16 = 443;
+const API_PATH: &str = "/kms/xks/v1";
 /// The exit status when nothing could be tried, which is also that of wrong arguments.
 const UNUSABLE: u8 = 2;
 
@@ -442,7 +481,7 @@ The last line is \"N passed, N failed, N skipped\". Exit status: 0 all passed, 1
 
 Examples:
   A proxy on this machine, with what `xks-proxy dev` wrote for shells:
-    set -a; . ./xks-proxy-dev/env; set +a
+    set -a; . ./xks-dev/env; set +a
     kms-sim conformance
 
   A proxy in the network, with reports for people and for CI:
@@ -457,6 +496,27 @@ Examples:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_and_a_key_id_are_as_the_specification_has_them() {
+        for good in ["/kms/xks/v1", "/a_b/c-1/kms/xks/v1"] {
+            assert_eq!(uri_path(good).as_deref(), Ok(good));
+        }
+        for bad in [
+            "",
+            "kms/xks/v1",
+            "/kms/xks/v1/",
+            "/kms/xks",
+            "//kms/xks/v1",
+            "/a b/kms/xks/v1",
+        ] {
+            assert!(uri_path(bad).is_err(), "{bad}");
+        }
+        assert_eq!(key_id("a-B_1.2").as_deref(), Ok("a-B_1.2"));
+        for bad in ["", "a/b", "a b", &"a".repeat(129)] {
+            assert!(key_id(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn an_endpoint_is_a_host_with_or_without_a_port() {

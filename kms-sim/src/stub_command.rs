@@ -73,9 +73,10 @@ fn write_files(dir: &Path, script: &Script, proxy: &StubProxy) -> io::Result<Pat
     let dir = dir.canonicalize()?;
     let ca = dir.join("ca.pem");
     fs::write(&ca, proxy.ca_pem())?;
+    let key_id = script.key_id().map(|id| format!("XKS_KEY_ID={id}\n"));
     let env = format!(
         "XKS_PROXY_URI_ENDPOINT={}\nXKS_PROXY_ENDPOINT={}:{}\nXKS_PROXY_ADDRESS={}\nXKS_PROXY_URI_PATH={}\nXKS_ACCESS_KEY_ID={}\n\
-         XKS_SECRET_ACCESS_KEY={}\nXKS_CA_FILE={}\n",
+         XKS_SECRET_ACCESS_KEY={}\nXKS_CA_FILE={}\n{}",
         script.uri_endpoint(),
         script.uri_endpoint(),
         proxy.address().port(),
@@ -83,7 +84,8 @@ fn write_files(dir: &Path, script: &Script, proxy: &StubProxy) -> io::Result<Pat
         script.uri_path(),
         script.access_key_id(),
         script.secret_access_key(),
-        quoted(&ca)
+        quoted(&ca),
+        key_id.unwrap_or_default()
     );
     let mut file = fs::OpenOptions::new()
         .write(true)
@@ -124,6 +126,16 @@ Examples:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_key_for_a_shell_is_one_that_does_all() {
+        let script = |text: &str| toml::from_str::<Script>(text).unwrap();
+        assert_eq!(script("").key_id(), Some("demo"));
+        let keys = "[[keys]]\nid = \"off\"\nstatus = \"DISABLED\"\n";
+        assert_eq!(script(keys).key_id(), None);
+        let more = format!("{keys}[[keys]]\nid = \"on\"\n");
+        assert_eq!(script(&more).key_id(), Some("on"));
+    }
 
     #[test]
     fn a_path_is_one_word_for_a_shell() {

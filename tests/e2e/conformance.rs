@@ -80,6 +80,7 @@ fn a_proxy_that_refuses_fails_and_one_that_is_not_there_is_said_so() {
         "found: expected 200; got 404 KeyNotFoundException",
         "POST ",
         "Signature=[64 characters]",
+        "NOTICE the proxy does not take the external key none of --key-id",
     ] {
         assert!(stdout.contains(expected), "no {expected:?} in:\n{stdout}");
     }
@@ -89,6 +90,7 @@ fn a_proxy_that_refuses_fails_and_one_that_is_not_there_is_said_so() {
     );
     let report = read_json(&folder.path().join("report.json"));
     assert_eq!(report["cases"][0]["verdict"], "failed");
+    assert!(report["notice"].as_str().unwrap().contains("--key-id"));
     assert!(
         report["cases"][0]["exchanges"][0]["answer"]
             .as_str()
@@ -104,6 +106,43 @@ fn a_proxy_that_refuses_fails_and_one_that_is_not_there_is_said_so() {
     assert_eq!(code, 2, "{stdout}{stderr}");
     assert!(stderr.contains("cannot be reached"), "{stderr}");
     assert!(stderr.contains("--resolve localhost=IP:PORT"), "{stderr}");
+}
+
+#[test]
+fn an_old_report_outlives_a_run_that_cannot_begin() {
+    let _alone = crate::alone();
+    let data_dir = temp_dir();
+    let mut proxy = DevProxy::start(data_dir.path());
+    let folder = temp_dir();
+    let file = folder.path().join("report");
+    std::fs::write(&file, "old").unwrap();
+    let json = format!("--json={}", file.display());
+    let html = format!("--html={}", file.display());
+    let env = folder.path().join("empty");
+    std::fs::write(&env, "").unwrap();
+    let no_secret = format!("--secret-access-key-file={}", env.display());
+    let refused: [(&[&str], &str); 6] = [
+        (&[&json, &no_secret], "expected the secret"),
+        (&[&json, &html], "two reports cannot have one file"),
+        (&[&json, "--list"], "cannot be used with"),
+        (&["--key-id=a/b"], "an external key id has 1 to 128"),
+        (&["--uri-path=/kms/xks"], "expected /kms/xks/v1"),
+        (
+            &[&json, "--resolve=localhost=127.0.0.1:1"],
+            "cannot be reached",
+        ),
+    ];
+    for (more, expected) in refused {
+        let (code, stdout, stderr) = conformance(&proxy, more);
+        assert_eq!(code, 2, "{more:?}: {stdout}{stderr}");
+        assert!(stderr.contains(expected), "{more:?}: {stderr}");
+    }
+    proxy.kill();
+    let (code, ..) = conformance(&proxy, &[&json]);
+    assert_eq!(code, 2);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "old");
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 2, "report and empty");
 }
 
 fn conformance(proxy: &DevProxy, more: &[&str]) -> (i32, String, String) {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use xks_api::route::OperationName;
 
 use super::case::{Finding, Outcome, Refusal, any_of};
-use super::wire::shortened;
+use super::wire::{shortened, without_signatures};
 
 /// An answer in HTTP.
 #[derive(Clone)]
@@ -184,7 +184,7 @@ impl Answer {
         }
         format!(
             "{text}\n{}",
-            shortened(&String::from_utf8_lossy(&self.body))
+            shortened(&without_signatures(&String::from_utf8_lossy(&self.body)))
         )
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use xks_api::error::ErrorName;
 
 use super::kit::Kit;
-use super::wire::Wire;
+use super::wire::{Wire, without_signatures};
 
 /// One requirement, tried once. The tables in `cases/` hold them all.
 #[derive(Clone, Copy)]
@@ -74,6 +74,14 @@ impl Finding {
         Self::Failed(what.into())
     }
 
+    /// Without what could be sent again: a proxy may repeat what it was sent.
+    pub(super) fn without_signatures(self) -> Self {
+        match self {
+            Self::Failed(what) => Self::Failed(without_signatures(&what)),
+            Self::Skipped(why) => Self::Skipped(why),
+        }
+    }
+
     /// For a case that needs an option.
     pub(super) fn needs(option: &str, why: &str) -> Self {
         Self::Skipped(format!("{why}; give {option} to run it"))
@@ -111,12 +119,12 @@ pub(super) fn any_of(refusals: &[Refusal]) -> String {
 }
 
 impl Case {
-    /// What may come back, for lists.
-    pub fn expects(&self) -> String {
+    /// What may come back, for lists; nothing of a case that is more than one request.
+    pub fn expects(&self) -> Option<String> {
         match self.check {
-            Check::Refused(_, refusals) => any_of(refusals),
-            Check::Served(_) => "200".to_owned(),
-            Check::Story(_) => "see what is required".to_owned(),
+            Check::Refused(_, refusals) => Some(any_of(refusals)),
+            Check::Served(_) => Some("200".to_owned()),
+            Check::Story(_) => None,
         }
     }
 }

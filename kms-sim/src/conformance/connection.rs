@@ -28,6 +28,9 @@ pub(super) enum Trouble {
     /// No TLS on it.
     #[error("no TLS connection: {0}")]
     Handshake(io::Error),
+    /// TCP, and then nothing for longer than the suite waits.
+    #[error("no TLS connection: the handshake timed out, since nothing came for {} s", .0.as_secs())]
+    SilentHandshake(Duration),
     /// The connection ended in place of an answer.
     #[error("the connection ended without an answer: {0}")]
     Ended(io::Error),
@@ -49,10 +52,12 @@ impl Connection {
             .map_err(|error| Trouble::Handshake(io::Error::other(error)))?;
         let mut stream = StreamOwned::new(tls, socket);
         while stream.conn.is_handshaking() {
-            stream
-                .conn
-                .complete_io(&mut stream.sock)
-                .map_err(Trouble::Handshake)?;
+            stream.conn.complete_io(&mut stream.sock).map_err(|error| {
+                match is_timeout(&error) {
+                    true => Trouble::SilentHandshake(target.patience),
+                    false => Trouble::Handshake(error),
+                }
+            })?;
         }
         Ok(Self {
             stream,

@@ -16,7 +16,7 @@ use super::answer::{Answer, Sealed};
 use super::case::{Case, Check, Finding, Outcome, Refusal, Sending, any_of};
 use super::connection::{Connection, Trouble};
 use super::target::Target;
-use super::wire::{Draft, Wire};
+use super::wire::{Draft, Wire, without_signatures};
 
 /// What a case works with.
 pub(super) struct Kit<'t> {
@@ -27,6 +27,8 @@ pub(super) struct Kit<'t> {
     reference: RefCell<Option<Sealed>>,
     exchanges: RefCell<Vec<Exchange>>,
     requests: Cell<u64>,
+    /// How often in a row nothing came.
+    silences: Cell<usize>,
 }
 
 /// A request and its answer, for the report.
@@ -47,6 +49,7 @@ impl<'t> Kit<'t> {
             reference: RefCell::new(None),
             exchanges: RefCell::new(Vec::new()),
             requests: Cell::new(0),
+            silences: Cell::new(0),
         }
     }
 
@@ -109,11 +112,32 @@ impl<'t> Kit<'t> {
         }
     }
 
-    /// Whether a GetHealthStatus gets any answer; nothing of it gets into the record.
-    pub(super) fn is_answered(&self) -> Result<(), Trouble> {
-        let result = self.exchange(&self.health().sign());
+    /// What a request gets for an answer; nothing of it gets into the record.
+    pub(super) fn ask(&self, draft: Draft) -> Result<Answer, Trouble> {
+        let result = self.exchange(&draft.sign());
         self.exchanges.take();
-        result.map(drop)
+        result
+    }
+
+    /// How often in a row nothing came for longer than the suite waits.
+    pub(super) fn silences(&self) -> usize {
+        self.silences.get()
+    }
+
+    fn hear(&self, trouble: Option<&Trouble>) {
+        match trouble {
+            None => self.silences.set(0),
+            Some(Trouble::Silence(_) | Trouble::SilentHandshake(_)) => {
+                self.silences.set(self.silences.get() + 1);
+            }
+            // Says nothing of the proxy's health: many cases ask for no better.
+            Some(
+                Trouble::Connect(_)
+                | Trouble::Handshake(_)
+                | Trouble::Ended(_)
+                | Trouble::NotHttp(_),
+            ) => {}
+        }
     }
 
     fn exchange_once(&self, wire: &Wire) -> Result<Answer, Trouble> {
@@ -150,7 +174,11 @@ impl<'t> Kit<'t> {
 
     /// The same for a case that must have it.
     pub(super) fn connection(&self) -> Result<Connection, Finding> {
-        self.connect().map_err(no_answer)
+        let result = self.connect();
+        if let Err(trouble) = &result {
+            self.hear(Some(trouble));
+        }
+        result.map_err(no_answer)
     }
 
     /// Sends a request on a connection that the case holds.
@@ -166,6 +194,7 @@ impl<'t> Kit<'t> {
 
     /// Takes note of an exchange for the report.
     pub(super) fn note(&self, wire: &Wire, result: &Result<Answer, Trouble>) {
+        self.hear(result.as_ref().err());
         let answer = match result {
             Ok(answer) => answer.shown(),
             Err(trouble) => trouble.to_string(),
@@ -181,7 +210,8 @@ impl<'t> Kit<'t> {
         }
         exchanges.push(Exchange {
             request: request.into(),
-            answer: answer.into(),
+            // A proxy may repeat what it was sent.
+            answer: without_signatures(&answer.into()),
         });
     }
 

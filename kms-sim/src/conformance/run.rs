@@ -11,6 +11,7 @@ use super::connection::{Trouble, dial};
 use super::kit::{Exchange, Kit, now};
 use super::target::Target;
 use super::tls_client::Offer;
+use super::wire::without_signatures;
 
 /// What became of every case.
 pub struct Results {
@@ -24,6 +25,8 @@ pub struct Results {
     pub model: Option<String>,
     /// Whether a SHOULD that is not met counts as failed.
     pub strict: bool,
+    /// What lies behind many of the findings, if something does.
+    pub notice: Option<String>,
     /// In the order in which they ran.
     pub cases: Vec<Tried>,
 }
@@ -98,13 +101,29 @@ pub enum Unreachable {
     },
     /// TLS, and then no answer to a request that is right.
     #[error(
-        "{host} ends connections instead of answering: {cause}. A proxy with mTLS does so where it sees no certificate that \
-         it trusts; --client-cert and --client-key name one."
+        "{host} does not answer a request: {cause}. A proxy with mTLS ends connections where it sees no certificate that it \
+         trusts; --client-cert and --client-key name one."
     )]
     NoAnswer {
         /// The host.
         host: String,
         /// What came in place of an answer.
+        cause: String,
+    },
+    /// No TLS, and nothing is selected that says more of it.
+    #[error("{host} cannot be used: {cause}; {advice}", advice = TLS_ADVICE)]
+    NoTls {
+        /// The host.
+        host: String,
+        /// What came in place of a handshake.
+        cause: String,
+    },
+    /// TCP, and silence at the handshake.
+    #[error("{host} cannot be used: {cause}. Is this the port on which the proxy speaks TLS?")]
+    SilentHandshake {
+        /// The host.
+        host: String,
+        /// How long nothing came.
         cause: String,
     },
     /// A certificate or an authority that cannot be used.
@@ -158,28 +177,52 @@ pub fn run(
     let mut tried: Vec<Tried> = Vec::new();
     // Without TLS there is nothing else to try.
     let no_tls = kit.connect().err();
-    if no_tls.is_none()
-        && let Err(trouble) = kit.is_answered()
-    {
-        return Err(Unreachable::NoAnswer {
-            host: target.host.clone(),
+    let (host, says_more) = (target.host.clone(), |case: &&Case| case.name == CERTIFICATE);
+    let notice = match &no_tls {
+        None => refused_from_the_start(&kit).map_err(|trouble| Unreachable::NoAnswer {
+            host,
             cause: trouble.to_string(),
-        });
-    }
+        })?,
+        Some(trouble @ Trouble::SilentHandshake(_)) => {
+            let cause = trouble.to_string();
+            return Err(Unreachable::SilentHandshake { host, cause });
+        }
+        Some(trouble) if !chosen.iter().any(says_more) => {
+            let cause = trouble.to_string();
+            return Err(Unreachable::NoTls { host, cause });
+        }
+        Some(_) => None,
+    };
+    let mut stopped = false;
     for (at, case) in chosen.iter().enumerate() {
         before(at, chosen.len(), case);
         let start = Instant::now();
         let (outcome, exchanges) = match &no_tls {
-            Some(trouble) if case.name != "certificate-of-the-host" => {
-                let why = format!(
-                    "{trouble}; --trust-ca names the authority of the proxy's certificate, --client-cert what a proxy \
-                     with mTLS wants to see"
-                );
+            Some(trouble) if case.name != CERTIFICATE => {
+                let why = format!("{trouble}; {TLS_ADVICE}");
                 (Err(Finding::Skipped(why)), Vec::new())
             }
+            _ if stopped => (Err(Finding::Skipped(STOPPED.to_owned())), Vec::new()),
             _ => kit.run(case),
         };
+        let outcome = outcome.map_err(Finding::without_signatures);
+        // Some cases end in silence, one after the other, at a proxy that still serves what is right.
+        let silent = !stopped
+            && kit.silences() >= SILENCES
+            && matches!(
+                kit.ask(kit.health()),
+                Err(Trouble::Silence(_) | Trouble::SilentHandshake(_))
+            );
         let verdict = match outcome {
+            _ if silent => {
+                stopped = true;
+                Verdict::Failed(format!(
+                    "the proxy stopped answering: nothing came within {} s, {} times in a row, the last time to a \
+                     GetHealthStatus that is right; the other cases are not tried",
+                    target.patience.as_secs(),
+                    kit.silences()
+                ))
+            }
             Ok(()) => Verdict::Passed,
             Err(Finding::Skipped(why)) => Verdict::Skipped(why),
             Err(Finding::Failed(what)) if case.level == Level::Should && !selection.strict => {
@@ -201,17 +244,56 @@ pub fn run(
         started,
         elapsed: start.elapsed(),
         proxy: format!("{}{}", target.authority(), target.uri_path),
-        model: model(&kit),
+        model: match stopped {
+            true => None,
+            false => model(&kit),
+        },
         strict: selection.strict,
+        notice: notice.map(|text| without_signatures(&text)),
         cases: tried,
     })
+}
+
+/// Asks what KMS asks first, and says what it means if the proxy refuses that: much of what follows, follows from it.
+fn refused_from_the_start(kit: &Kit<'_>) -> Result<Option<String>, Trouble> {
+    let target = kit.target;
+    let key = format!("the external key {} of --key-id", target.key_id);
+    for (name, draft) in [
+        ("GetHealthStatus", kit.health()),
+        ("GetKeyMetadata", kit.metadata()),
+        ("Encrypt", kit.encrypt()),
+    ] {
+        let is_health = name == "GetHealthStatus";
+        let answer = match kit.ask(draft) {
+            Ok(answer) => answer,
+            Err(trouble) if is_health => return Err(trouble),
+            Err(trouble) => {
+                return Ok(Some(format!(
+                    "the proxy does not answer a {name} as KMS sends it: {trouble}. Findings may follow from that alone."
+                )));
+            }
+        };
+        let (what, advice) = match answer.status {
+            200 => continue,
+            401 => ("this credential".to_owned(), CREDENTIAL_ADVICE),
+            404 if is_health => (format!("the path {} of --uri-path", target.uri_path), ""),
+            400..=499 if !is_health => (key.clone(), ""),
+            _ => (format!("a {name} that is right"), ""),
+        };
+        return Ok(Some(format!(
+            "the proxy does not take {what} ({} to a {name} as KMS sends it). Findings may follow from that alone.{advice}",
+            answer.summary()
+        )));
+    }
+    Ok(None)
 }
 
 /// What GetHealthStatus says that the proxy is.
 fn model(kit: &Kit<'_>) -> Option<String> {
     let wire = kit.request(OperationName::GetHealthStatus).ok()?.sign();
     let health = kit.send(&wire).ok()?.health().ok()?;
-    Some(format!("{}, {}", health.proxy_model, health.proxy_vendor))
+    let named = format!("{}, {}", health.proxy_model, health.proxy_vendor);
+    Some(without_signatures(&named))
 }
 
 impl Results {
@@ -263,6 +345,16 @@ fn matches(pattern: &str, name: &str) -> bool {
     }
     true
 }
+
+/// The case that says what is wrong with TLS.
+const CERTIFICATE: &str = "certificate-of-the-host";
+const TLS_ADVICE: &str = "--trust-ca names the authority of the proxy's certificate, --client-cert what a proxy with mTLS \
+                          wants to see";
+const CREDENTIAL_ADVICE: &str = " Are --access-key-id and its secret those of the store at --uri-path, and do the clocks \
+                                 agree?";
+/// After so many silences in a row the proxy is asked whether it is still there.
+const SILENCES: usize = 5;
+const STOPPED: &str = "the proxy stopped answering before";
 
 #[cfg(test)]
 mod tests {

@@ -11,8 +11,8 @@ use super::mutants::{Flaw, Mutant, mutants};
 use super::tls_client::Offer;
 use super::*;
 use crate::stub_proxy::{
-    ACCESS_KEY_ID, Answer, HOST, Handshake, LOAD_BALANCER_PATH, LOCKED_URI_PATH, SECRET_ACCESS_KEY,
-    Script, StubProxy, URI_PATH,
+    ACCESS_KEY_ID, Answer, HOST, Handshake, LOAD_BALANCER_PATH, LOCKED_URI_PATH, Reply,
+    SECRET_ACCESS_KEY, Script, StubProxy, URI_PATH,
 };
 use crate::xks_tls::ClientCertificate;
 
@@ -215,6 +215,128 @@ fn every_case_finds_a_mutant() {
     assert!(without.is_empty(), "{without:#?}");
 }
 
+/// For people, in JSON, in JUnit XML and as a page.
+fn reports(results: &Results) -> [String; 4] {
+    let mut text = Vec::new();
+    report::text::write(results, report::text::Colours::No, &mut text).unwrap();
+    [
+        String::from_utf8(text).unwrap(),
+        report::json::document(results).to_string(),
+        report::junit::document(results),
+        report::html::page(results),
+    ]
+}
+
+/// Makes nearly every case fail, so that nearly every request is in the reports.
+#[test]
+fn no_signature_gets_into_a_report_wherever_it_stands() {
+    let answers = [
+        Answer::Error(500, "InternalException"),
+        Answer::Broken(|call| Some(call.trusting())),
+        // Repeats what it was sent.
+        Answer::Broken(|call| {
+            let said = format!("{:?} {}", call.request.headers, call.request.target);
+            let body = serde_json::json!({"errorName": said, "errorMessage": said});
+            Some(Reply::json(418, body.to_string()))
+        }),
+    ];
+    for answer in answers {
+        let stub = stub();
+        stub.always(answer.clone());
+        let mut target = target(&stub);
+        target.patience = Duration::from_secs(2);
+        let results = run(&target, &strictly(), |_, _, _| {}).unwrap();
+        let query = results.cases.iter();
+        let mut query = query.filter(|tried| tried.case.name == "signature-in-the-query");
+        let query = query.next().unwrap();
+        assert!(
+            query.verdict == Verdict::Passed
+                || query.exchanges[0]
+                    .request
+                    .contains("X-Amz-Signature=[64 characters]"),
+            "{:?}",
+            query.exchanges
+        );
+        for report in &reports(&results) {
+            let words = report.split(|c| !matches!(c, '0'..='9' | 'a'..='f'));
+            let longest = words.max_by_key(|word| word.len()).unwrap();
+            assert!(longest.len() < 64, "{answer:?}: {longest}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_secret_path_or_key_is_said_at_the_top_and_at_the_bottom() {
+    let selection = Selection {
+        only: vec!["genuine-encrypt-request".to_owned()],
+        strict: false,
+    };
+    let mistakes: [(fn(&mut Target), &str); 3] = [
+        (
+            |target| target.credential.secret_access_key = "a".repeat(43),
+            "the proxy does not take this credential",
+        ),
+        (
+            |target| target.uri_path = "/none/kms/xks/v1".to_owned(),
+            "the proxy does not take the path /none/kms/xks/v1 of --uri-path (404 InvalidUriPathException",
+        ),
+        (
+            |target| target.key_id = "none".to_owned(),
+            "the proxy does not take the external key none of --key-id (404 KeyNotFoundException",
+        ),
+    ];
+    let stub = stub();
+    for (mistake, expected) in mistakes {
+        let mut target = target(&stub);
+        mistake(&mut target);
+        let results = run(&target, &selection, |_, _, _| {}).unwrap();
+        assert_eq!(results.failed(), 1);
+        let [text, others @ ..] = reports(&results);
+        assert!(
+            text.starts_with(&format!("NOTICE {expected}")),
+            "no {expected:?} in:\n{text}"
+        );
+        assert_eq!(text.matches("NOTICE").count(), 2, "{text}");
+        for report in others {
+            assert!(report.contains(expected), "no {expected:?} in:\n{report}");
+        }
+    }
+    let sound = run(&target(&stub), &selection, |_, _, _| {}).unwrap();
+    assert_eq!(sound.notice, None);
+}
+
+#[test]
+fn a_proxy_that_stops_answering_ends_the_run() {
+    let stub = stub();
+    let mut target = target(&stub);
+    target.patience = Duration::from_secs(1);
+    let selection = Selection {
+        only: vec!["authorization".to_owned()],
+        strict: false,
+    };
+    let results = run(&target, &selection, |done, _, _| {
+        if done == 2 {
+            stub.always(Answer::Late(Duration::from_secs(3)));
+        }
+    })
+    .unwrap();
+    let at = results
+        .cases
+        .iter()
+        .position(|tried| tried.verdict.text().contains("stopped answering"));
+    let at = at.unwrap_or_else(|| panic!("{:#?}", not_passed(&results)));
+    assert!(matches!(results.cases[at].verdict, Verdict::Failed(_)));
+    let after = &results.cases[at + 1..];
+    assert!(!after.is_empty() && at < 8, "{at}");
+    for tried in after {
+        assert!(
+            matches!(tried.verdict, Verdict::Skipped(_)),
+            "{}",
+            tried.case.name
+        );
+    }
+}
+
 #[test]
 fn nothing_that_can_be_sent_again_gets_into_a_report() {
     let stub = stub();
@@ -226,14 +348,7 @@ fn nothing_that_can_be_sent_again_gets_into_a_report() {
     };
     let results = run(&target, &selection, |_, _, _| {}).unwrap();
     assert!(results.failed() > 0);
-    let mut text = Vec::new();
-    report::text::write(&results, report::text::Colours::No, &mut text).unwrap();
-    let reports = [
-        String::from_utf8(text).unwrap(),
-        report::json::document(&results).to_string(),
-        report::junit::document(&results),
-        report::html::page(&results),
-    ];
+    let reports = reports(&results);
     for report in &reports {
         assert!(!report.contains(SECRET_ACCESS_KEY));
         assert!(report.contains("Signature=[64 characters]"), "{report}");
@@ -255,6 +370,52 @@ fn a_proxy_that_is_not_trusted_fails_one_case_and_the_others_are_skipped() {
     assert_eq!(results.passed(), 0);
     let reason = results.cases.last().map(|tried| tried.verdict.text());
     assert!(reason.unwrap().contains("--trust-ca"), "{reason:?}");
+}
+
+#[test]
+fn no_tls_and_no_case_for_it_is_no_result() {
+    let stub = stub();
+    let target = Target {
+        trust: Vec::new(),
+        ..target(&stub)
+    };
+    let selection = Selection {
+        only: vec!["cdiv".to_owned()],
+        strict: false,
+    };
+    match run(&target, &selection, |_, _, _| {}) {
+        Err(error @ Unreachable::NoTls { .. }) => {
+            assert!(error.to_string().contains("--trust-ca"), "{error}");
+        }
+        Err(other) => panic!("{other}"),
+        Ok(results) => panic!("{}", results.summary()),
+    }
+}
+
+#[test]
+fn a_peer_that_is_silent_at_the_handshake_is_said_so() {
+    let stub = stub();
+    stub.handshake(Handshake::Silence);
+    let mut target = target(&stub);
+    target.patience = Duration::from_secs(1);
+    match run(&target, &strictly(), |_, _, _| {}) {
+        Err(error @ Unreachable::SilentHandshake { .. }) => {
+            let text = error.to_string();
+            assert!(text.contains("timed out"), "{text}");
+            assert!(!text.contains("os error"), "{text}");
+            assert!(!text.contains("--trust-ca"), "{text}");
+        }
+        Err(other) => panic!("{other}"),
+        Ok(results) => panic!("{}", results.summary()),
+    }
+}
+
+#[test]
+fn the_list_says_what_is_expected_where_that_is_one_answer() {
+    let all: Vec<_> = cases().collect();
+    let lines = report::list::lines(&all);
+    assert!(!lines.contains("see what is required"));
+    assert!(lines.contains("; expects: 401 AuthenticationFailedException\n"));
 }
 
 #[test]

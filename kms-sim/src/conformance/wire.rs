@@ -275,7 +275,7 @@ impl Wire {
             .clone()
             .signature(|signature| format!("[{} characters]", signature.len()));
         let body = shortened(&String::from_utf8_lossy(&self.body));
-        format!("{}{body}", shown.head().replace('\r', ""))
+        without_signatures(&format!("{}{body}", shown.head().replace('\r', "")))
     }
 
     fn change(&mut self, name: &str, change: impl Fn(&str) -> String) {
@@ -285,6 +285,24 @@ impl Wire {
             }
         }
     }
+}
+
+/// A text with the length in place of whatever may be a signature, wherever it stands: 64 hexadecimal digits or more.
+pub(super) fn without_signatures(text: &str) -> String {
+    let is_digit = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(start) = rest.find(is_digit) {
+        let (before, from) = rest.split_at(start);
+        let (digits, after) = from.split_at(from.find(|c| !is_digit(c)).unwrap_or(from.len()));
+        shown.push_str(before);
+        match digits.len() < SIGNATURE {
+            true => shown.push_str(digits),
+            false => shown.push_str(&format!("[{} characters]", digits.len())),
+        }
+        rest = after;
+    }
+    shown + rest
 }
 
 /// The first and last characters of a long text.
@@ -299,3 +317,21 @@ pub(super) fn shortened(text: &str) -> String {
 }
 
 const LONG: usize = 1200;
+/// Hexadecimal digits of HMAC-SHA-256.
+const SIGNATURE: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signatures_are_left_out_wherever_they_stand() {
+        let signature = "0123456789abcdef".repeat(4);
+        assert_eq!(
+            without_signatures(&format!("/p?X-Amz-Signature={signature}&a=1 {signature}")),
+            "/p?X-Amz-Signature=[64 characters]&a=1 [64 characters]"
+        );
+        let others = "c0f0c0f0-0000-4000-8000-000000000001 AAAA é 1";
+        assert_eq!(without_signatures(others), others);
+    }
+}

@@ -164,6 +164,18 @@ impl Script {
         &self.secret_access_key
     }
 
+    /// An external key that does all: the first of the script, or any if the script names none.
+    pub fn key_id(&self) -> Option<&str> {
+        let does_all = |key: &&Key| {
+            let usage = |name: &str| key.usage.iter().any(|usage| usage == name);
+            key.spec == aes_256() && key.status == enabled() && usage("ENCRYPT") && usage("DECRYPT")
+        };
+        match self.keys.is_empty() {
+            true => Some("demo"),
+            false => self.keys.iter().find(does_all).map(|key| &*key.id),
+        }
+    }
+
     /// The credentials, well-formed.
     pub(super) fn credentials(&self) -> Result<Vec<(AccessKeyId, SecretAccessKey)>, String> {
         let mut credentials = vec![credential(

@@ -19,6 +19,9 @@ pub fn page(results: &Results) -> String {
         results.elapsed.as_secs_f64(),
         super::SPECIFICATION,
     ));
+    if let Some(notice) = &results.notice {
+        page.push_str(&format!("<p class='notice bad'>{}</p>\n", escaped(notice)));
+    }
     let class = |count: usize| if count == 0 { "good" } else { "bad" };
     page.push_str(&format!(
         "<dl class=figures><div><dt>passed</dt><dd>{}</dd></div><div><dt>failed</dt><dd class={}>{}</dd></div>\

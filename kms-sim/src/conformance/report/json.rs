@@ -15,6 +15,7 @@ pub fn document(results: &Results) -> Value {
         "seconds": seconds(results.elapsed),
         "specification": {"version": VERSION, "address": SPECIFICATION},
         "strict": results.strict,
+        "notice": results.notice,
         "passed": results.passed(),
         "failed": results.failed(),
         "skipped": results.skipped(),

@@ -21,6 +21,9 @@ pub fn document(results: &Results) -> String {
     for tried in &results.cases {
         case(tried, &mut xml);
     }
+    if let Some(notice) = &results.notice {
+        xml.push_str(&format!("<system-out>{}</system-out>\n", escaped(notice)));
+    }
     xml.push_str("</testsuite>\n</testsuites>\n");
     xml
 }

@@ -7,13 +7,14 @@ use super::address;
 /// Lines for people: name, level, section, requirement.
 pub fn lines(chosen: &[&'static Case]) -> String {
     let line = |case: &&Case| {
+        let expects = case.expects().map(|what| format!("; expects: {what}"));
         format!(
-            "{} ({}; {})\n    {}; expects: {}\n",
+            "{} ({}; {})\n    {}{}\n",
             case.name,
             case.level.as_str(),
             case.section,
             case.requires,
-            case.expects()
+            expects.unwrap_or_default()
         )
     };
     chosen.iter().map(line).collect()

@@ -1,10 +1,13 @@
 //! What is made of results: lines for people, JSON, JUnit XML, a page, and the list of all cases.
 
+mod file;
 pub mod html;
 pub mod json;
 pub mod junit;
 pub mod list;
 pub mod text;
+
+pub use file::ReportFile;
 
 /// Where the specification is.
 pub const SPECIFICATION: &str =

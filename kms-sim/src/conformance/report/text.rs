@@ -19,6 +19,7 @@ pub enum Colours {
 /// # Errors
 /// Of the writer.
 pub fn write(results: &Results, colours: Colours, out: &mut dyn Write) -> io::Result<()> {
+    notice(results, out)?;
     for tried in &results.cases {
         match tried.verdict {
             Verdict::Failed(_) | Verdict::Warned(_) => finding(tried, colours, out)?,
@@ -34,6 +35,7 @@ pub fn write(results: &Results, colours: Colours, out: &mut dyn Write) -> io::Re
         results.cases.len(),
         results.elapsed.as_secs_f64()
     )?;
+    notice(results, out)?;
     let warned = results.warned();
     if warned > 0 {
         writeln!(
@@ -42,6 +44,14 @@ pub fn write(results: &Results, colours: Colours, out: &mut dyn Write) -> io::Re
         )?;
     }
     writeln!(out, "{}", results.summary())
+}
+
+/// At the top, and where people look first: at the end.
+fn notice(results: &Results, out: &mut dyn Write) -> io::Result<()> {
+    match &results.notice {
+        Some(notice) => writeln!(out, "NOTICE {}", printable(notice)),
+        None => Ok(()),
+    }
 }
 
 /// One case that did not pass.
