@@ -63,7 +63,11 @@ pub(super) fn serve(
     mut sockets: Sockets,
     started: impl FnOnce(SocketAddr) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let (log, _log_guard) = telemetry::start(&config.log)?;
+    let (log, mut log_guard) = telemetry::start(&config.log)?;
+    let handed_over = sockets.are_handed_over();
+    if handed_over {
+        log_guard.hasten();
+    }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -79,7 +83,7 @@ pub(super) fn serve(
         .enable_all()
         .build()
         .map_err(|e| cannot_start(&e))?;
-    let (leave, patience) = match sockets.are_handed_over() {
+    let (leave, patience) = match handed_over {
         true => (Leave::HandOver(config.drain.clone()), Patience::ForHandOver),
         false => (Leave::Drain(config.drain.clone()), Patience::ForCommands),
     };
@@ -92,7 +96,11 @@ pub(super) fn serve(
     let (audit, _audit_guard) = match &config.audit {
         None => (None, None),
         Some(settings) => {
-            let (audit, guard) = AuditLog::open(settings.clone()).map_err(|e| cannot_start(&e))?;
+            let (audit, mut guard) =
+                AuditLog::open(settings.clone()).map_err(|e| cannot_start(&e))?;
+            if handed_over {
+                guard.hasten();
+            }
             (Some(audit), Some(guard))
         }
     };
@@ -101,7 +109,11 @@ pub(super) fn serve(
     let _traces_guard = match &config.traces {
         None => None,
         Some(settings) => {
-            let (traces, guard) = Traces::start(settings.clone()).map_err(|e| cannot_start(&e))?;
+            let (traces, mut guard) =
+                Traces::start(settings.clone()).map_err(|e| cannot_start(&e))?;
+            if handed_over {
+                guard.hasten();
+            }
             runtime = runtime.traced(Some(traces));
             Some(guard)
         }

@@ -41,7 +41,7 @@ impl Sender {
             if taken.closed {
                 return;
             }
-            std::thread::sleep(BATCH_TIME);
+            requests.gather(BATCH_TIME);
         }
     }
 
