@@ -173,7 +173,7 @@ pub(super) fn serve(
             tasks.spawn(admin::listen(listener, server, tls));
         }
         let open = reloader.key_managers();
-        let admin_sockets = AdminSockets::open(reloader);
+        let mut admin_sockets = AdminSockets::open(reloader);
         started(address)?;
         supervisor.tell(State::Ready);
 
@@ -181,7 +181,11 @@ pub(super) fn serve(
         let shutdown = async {
             first.await;
             supervisor.tell(State::Stopping);
-            admin_sockets.stop();
+            match handed_over {
+                // While connections are still taken: a command under way is waited for by no request.
+                true => admin_sockets.closed().await,
+                false => admin_sockets.stop(),
+            }
         };
         tokio::select! {
             () = server::run(listeners, runtime, leave, shutdown) => {}
