@@ -122,6 +122,7 @@ pub(super) fn serve(
         runtime = runtime.measured();
     }
     let runtime = Arc::new(runtime);
+    let health_is_closed = config.health_listen.is_some() && !sockets.has(Purpose::Health);
     let served = executor.block_on(async {
         let listeners = Listeners {
             api: sockets.open(Purpose::Api, config.listen).await?,
@@ -139,6 +140,12 @@ pub(super) fn serve(
             None => None,
         };
         sockets.all_taken()?;
+        if handed_over && health_is_closed {
+            tracing::warn!(
+                "health_listen has no inherited socket: in a restart, connections to it are refused for a moment, since \
+                 /ping does not say that this process ends; give it a socket unit named health"
+            );
+        }
         let mut signals = Signals::new()?;
         let address = listeners.api.local_addr().map_err(|e| cannot_start(&e))?;
         let mut tasks = JoinSet::new();
