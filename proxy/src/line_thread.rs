@@ -105,6 +105,7 @@ impl<W> LineBuffer<W> {
     }
 
     /// Lets lines come together for a time; no longer than until nothing more will come.
+    #[cfg(any(feature = "otel", test))]
     pub(crate) fn gather(&self, time: Duration) {
         let waited = self
             .wake
