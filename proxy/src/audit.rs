@@ -48,6 +48,15 @@ pub struct AuditLog {
 /// Ends the writing thread after what was recorded before.
 pub struct AuditGuard {
     _thread: LineThread<Waiting>,
+    state: Arc<State>,
+}
+
+impl AuditGuard {
+    /// The next process waits for the end of this one: lines are brought to the disk all the same, but copies that their
+    /// receivers do not take at once are lost then.
+    pub fn hasten(&mut self) {
+        self.state.hastened.store(true, Ordering::Relaxed);
+    }
 }
 
 /// What the thread tells everyone.
@@ -55,6 +64,8 @@ pub struct AuditGuard {
 pub(crate) struct State {
     failing: AtomicBool,
     look_for_move: AtomicBool,
+    /// The end is in a hurry.
+    hastened: AtomicBool,
     /// The number of the last line.
     sequence: AtomicU64,
     /// The number of the line that the last head is of.
@@ -139,12 +150,16 @@ impl AuditLog {
         };
         let folder = settings.folder.clone();
         let failed = |error| OpenError::Folder { folder, error };
-        let started = Writer::open(settings, key, state).and_then(|writer| {
+        let started = Writer::open(settings, key, Arc::clone(&state)).and_then(|writer| {
             let work = |lines: &LineBuffer<Waiting>| writer.run(lines);
             LineThread::start("audit-log", LAST_LINES_TIME, lines, work)
         });
         let thread = started.map_err(failed)?;
-        Ok((log, AuditGuard { _thread: thread }))
+        let guard = AuditGuard {
+            _thread: thread,
+            state,
+        };
+        Ok((log, guard))
     }
 
     /// Whether requests are to be refused since they could not be recorded; costs a look at a flag.

@@ -104,7 +104,16 @@ impl<W> LineBuffer<W> {
         }
     }
 
-    fn close(&self) {
+    /// Lets lines come together for a time; no longer than until nothing more will come.
+    #[cfg(any(feature = "otel", test))]
+    pub(crate) fn gather(&self, time: Duration) {
+        let waited = self
+            .wake
+            .wait_timeout_while(self.lock(), time, |pending| !pending.closed);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.wake.notify_one();
     }
@@ -155,6 +164,13 @@ impl<W: Send + 'static> LineThread<W> {
     }
 }
 
+impl<W> LineThread<W> {
+    /// From now on, its end is waited for no longer than until the next process would be missed.
+    pub(crate) fn hasten(&mut self) {
+        self.patience = self.patience.min(HAND_OVER_PATIENCE);
+    }
+}
+
 impl<W> Drop for LineThread<W> {
     fn drop(&mut self) {
         self.buffer.close();
@@ -170,7 +186,51 @@ impl<W> Drop for LineThread<W> {
     }
 }
 
+/// In a hand-over, for each thread: KMS waits for 250 ms, and the next process has to start within them.
+const HAND_OVER_PATIENCE: Duration = Duration::from_millis(50);
 pub(crate) const MAX_PENDING: usize = 4 << 20;
 const MAX_KEPT: usize = 256 << 10;
 /// What comes within this time is written together: few system calls under load.
 pub(crate) const BATCH_TIME: Duration = Duration::from_millis(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_is_waited_for_by_nobody_who_gathers() {
+        let buffer = Arc::new(LineBuffer::default());
+        let (gathered, gathers) = mpsc::channel();
+        let work = move |buffer: &LineBuffer| {
+            let mut lines = Vec::new();
+            while !buffer.take(&mut lines, None).closed {
+                lines.clear();
+                let _ = gathered.send(());
+                buffer.gather(HOUR);
+            }
+            assert_eq!(lines, b"late\n");
+            let _ = gathered.send(());
+        };
+        let thread = LineThread::start("test", HOUR, Arc::clone(&buffer), work).unwrap();
+        buffer.append(b"early\n");
+        gathers.recv().unwrap();
+        buffer.append(b"late\n");
+        drop(thread);
+        assert_eq!(gathers.try_recv(), Ok(()));
+    }
+
+    #[test]
+    fn in_a_hand_over_nobody_waits_for_a_thread_that_is_stuck() {
+        let buffer = Arc::new(LineBuffer::default());
+        let (unblock, blocked) = mpsc::channel::<()>();
+        let work = move |_: &LineBuffer| {
+            let _ = blocked.recv();
+        };
+        let mut thread = LineThread::start("test", HOUR, buffer, work).unwrap();
+        thread.hasten();
+        drop(thread);
+        drop(unblock);
+    }
+
+    const HOUR: Duration = Duration::from_secs(60 * 60);
+}

@@ -2,9 +2,10 @@
 //! where open connections end for another reason: other clients are taken than before.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::certificates::path;
 use harness::h2::H2Connection;
@@ -13,6 +14,7 @@ use harness::wait_for;
 use rustls::ClientConfig;
 use xks_proxy::runtime::Limits;
 use xks_proxy::server::{Drain, Leave};
+use xks_proxy::traces::{self, Endpoint};
 
 use crate::key_manager::Call;
 use crate::operations::ENCRYPT_EXAMPLE;
@@ -182,9 +184,21 @@ struct HandedOver {
 /// Has clients ask while one server follows the other; nothing listens in between.
 fn hand_over(client: impl Fn(&Load, SocketAddr) + Sync) -> HandedOver {
     let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    // Takes connections and spans, and says nothing.
+    let collector = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let endpoint = format!("http://{}", collector.local_addr().unwrap());
     let start = || {
-        let socket = socket.try_clone().unwrap();
-        Proxy::start_on(Setup::default(), socket, leave())
+        let traces = traces::Settings {
+            endpoint: Endpoint::try_from(&*endpoint).unwrap(),
+            roots: Vec::new(),
+            one_in: NonZeroU64::MIN,
+            service_name: "xks-proxy".into(),
+        };
+        let setup = Setup {
+            traces: Some(traces),
+            ..Setup::default()
+        };
+        Proxy::start_on(setup, socket.try_clone().unwrap(), leave())
     };
     let mut first = start();
     let (address, load) = (first.address, Load::default());
@@ -201,6 +215,11 @@ fn hand_over(client: impl Fn(&Load, SocketAddr) + Sync) -> HandedOver {
         load.more(200);
         first.shut_down();
         first.wait();
+        let begin = Instant::now();
+        drop(first.traces_guard.take());
+        // A post to the collector takes two seconds.
+        let took = begin.elapsed();
+        assert!(took < Duration::from_secs(1), "{took:?}");
         second = Some(start());
         load.more(200);
     });

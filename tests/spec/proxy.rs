@@ -26,6 +26,7 @@ use xks_proxy::runtime::{Limits, Runtime, Snapshot};
 use xks_proxy::server::{self, Drain, Leave, Listeners};
 use xks_proxy::throttle::{Quota, QuotaConfig};
 use xks_proxy::tls::{ClientAuthentication, TlsMaterial, server_config};
+use xks_proxy::traces::{self, Traces, TracesGuard};
 
 use crate::key_manager::ScriptedKeyManager;
 
@@ -39,6 +40,7 @@ pub struct Setup {
     pub clock: fn() -> SystemTime,
     pub certificate: &'static str,
     pub audit: Option<audit::Settings>,
+    pub traces: Option<traces::Settings>,
 }
 
 /// An external key store.
@@ -84,6 +86,7 @@ impl Default for Setup {
             clock: SystemTime::now,
             certificate: "server-ecdsa",
             audit: None,
+            traces: None,
         }
     }
 }
@@ -99,6 +102,7 @@ pub struct Proxy {
     thread: Option<JoinHandle<()>>,
     log_guard: Option<RequestLogGuard>,
     audit_guard: Option<AuditGuard>,
+    pub traces_guard: Option<TracesGuard>,
     setup: Setup,
     monitored: Arc<Monitored>,
 }
@@ -127,8 +131,13 @@ impl Proxy {
             RequestLog::start(Box::new(log.clone()), LogFormat::Json).expect("a thread");
         let audit = setup.audit.clone().map(AuditLog::open);
         let (audit, audit_guard) = audit.map(|opened| opened.expect("an audit log")).unzip();
+        let traces = setup.traces.clone().map(Traces::start);
+        let (traces, mut traces_guard) = traces.map(|started| started.expect("traces")).unzip();
+        if let (Leave::HandOver(_), Some(guard)) = (&leave, &mut traces_guard) {
+            TracesGuard::hasten(guard);
+        }
         let runtime = Runtime::new(snapshot(&setup, &monitored), request_log, setup.clock);
-        let runtime = Arc::new(runtime.audited(audit));
+        let runtime = Arc::new(runtime.audited(audit).traced(traces));
         let (shutdown, signal) = oneshot::channel();
         let (started, addresses) = std::sync::mpsc::channel();
         let thread = {
@@ -166,6 +175,7 @@ impl Proxy {
             thread: Some(thread),
             log_guard: Some(log_guard),
             audit_guard,
+            traces_guard,
             setup,
             monitored,
         }

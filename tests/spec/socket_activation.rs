@@ -1,10 +1,10 @@
 //! What systemd hands to the program and hears of it: sockets, by its own `systemd-socket-activate`, and states.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram};
+use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram, UnixStream};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use harness::https::Connection;
 use harness::process::Process;
@@ -38,6 +38,37 @@ fn sockets_that_systemd_opened_are_served_by_their_names() {
     assert!(process.wait(LIMIT).success());
     let told = process.stderr();
     assert!(told.contains("handing the sockets over"), "{told}");
+}
+
+#[test]
+fn the_next_process_is_held_up_by_no_collector_and_no_administrator() {
+    if !is_there() {
+        return;
+    }
+    // Both say nothing.
+    let collector = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let endpoint = format!("http://{}", collector.local_addr().unwrap());
+    let mut prepared = Prepared::new(|text| {
+        format!("health_listen = \"127.0.0.1:0\"\n{text}\n[traces]\nendpoint = \"{endpoint}\"\n")
+    });
+    prepared.env.address = (Ipv4Addr::LOCALHOST, free_port()).into();
+    let mut process = activated(&prepared, &[("api", prepared.env.address)]);
+    let answer = prepared.env.call("keys/demo/encrypt", &encrypt());
+    assert_eq!(answer.status, 200, "{}", process.outputs());
+    let told = process.stderr();
+    assert!(
+        told.contains("health_listen has no inherited socket"),
+        "{told}"
+    );
+    let administrator = UnixStream::connect(prepared.folder.path().join("admin.sock")).unwrap();
+    let post = collector.accept().unwrap();
+    let begin = Instant::now();
+    process.terminate();
+    assert!(process.wait(LIMIT).success());
+    // Those two would take seven seconds; what else there is to do takes a few hundredths of one.
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    drop((administrator, post));
 }
 
 #[test]

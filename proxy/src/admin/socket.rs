@@ -12,6 +12,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use xks_api::ids::AccessKeyId;
@@ -87,6 +88,7 @@ impl AdminSocket {
     ) {
         let door = administration.into().map_or(Door::Proxy, Door::Keyring);
         let mut shutdown = pin!(shutdown);
+        let (leave, leaving) = watch::channel(());
         let mut connections = JoinSet::new();
         loop {
             tokio::select! {
@@ -97,7 +99,8 @@ impl AdminSocket {
                         Ok((stream, _)) => {
                             let door = door.clone();
                             let server = Arc::clone(&server);
-                            connections.spawn(connection(stream, door, server));
+                            let leaving = leaving.clone();
+                            connections.spawn(connection(stream, door, server, leaving));
                         }
                         Err(error) => {
                             tracing::warn!(%error, "the admin socket accepts no connection");
@@ -107,7 +110,8 @@ impl AdminSocket {
                 }
             }
         }
-        // Whoever has not sent a command by now waits for nothing.
+        // Whoever has not sent a command by now waits for nothing, and is not waited for.
+        drop(leave);
         let _ = timeout(DRAIN, async {
             while connections.join_next().await.is_some() {}
         })
@@ -121,7 +125,13 @@ impl Drop for AdminSocket {
     }
 }
 
-async fn connection(mut stream: UnixStream, door: Door, server: Arc<dyn Server>) {
+/// Ends with its command, or, if none has come, with the sender of `leaving`.
+async fn connection(
+    mut stream: UnixStream,
+    door: Door,
+    server: Arc<dyn Server>,
+    mut leaving: watch::Receiver<()>,
+) {
     let Ok(peer) = stream.peer_cred().map(|peer| peer.uid()) else {
         return;
     };
@@ -129,7 +139,12 @@ async fn connection(mut stream: UnixStream, door: Door, server: Arc<dyn Server>)
         tracing::warn!(peer, "another user tried the admin socket");
         return;
     }
-    converse(&mut stream, Some(peer), door, server).await;
+    let received = tokio::select! {
+        biased;
+        received = receive(&mut stream, Some(peer)) => received,
+        _ = leaving.changed() => return,
+    };
+    reply(&mut stream, received, door, server).await;
 }
 
 /// Takes one command and answers it.
@@ -139,7 +154,17 @@ pub(super) async fn converse(
     door: Door,
     server: Arc<dyn Server>,
 ) {
-    let answer = match receive(stream, peer).await {
+    let received = receive(stream, peer).await;
+    reply(stream, received, door, server).await;
+}
+
+async fn reply(
+    stream: &mut (impl AsyncWrite + Unpin),
+    received: io::Result<Received>,
+    door: Door,
+    server: Arc<dyn Server>,
+) {
+    let answer = match received {
         Ok(Received::Sent(sent)) => {
             // The disk is waited for on a thread that may block.
             let task = tokio::task::spawn_blocking(move || carry_out(*sent, &door, &*server));

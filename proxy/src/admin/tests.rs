@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use time::OffsetDateTime;
@@ -230,12 +230,28 @@ async fn the_socket_is_private_and_goes_with_the_server() {
     let path = server.folder.path().join(SOCKET_NAME);
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    // A connection that says nothing does not hold up the end beyond the drain.
     server.stop.send(()).unwrap();
     server.task.await.unwrap();
     assert!(!path.exists());
     assert!(Client::connect(server.folder.path()).unwrap().is_none());
     assert!(Client::connect(Path::new("/nowhere")).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn connections_without_a_command_do_not_hold_up_the_end() {
+    let server = Server::start();
+    let connect = || UnixStream::connect(server.folder.path().join(SOCKET_NAME)).unwrap();
+    let (silent, mut incomplete) = (connect(), connect());
+    incomplete.write_all(b"{\"command\":").unwrap();
+    // They are taken in turn, so that both are there when this one is answered.
+    server.execute(Command::ListKeys {}).await.unwrap();
+    let begin = Instant::now();
+    server.stop.send(()).unwrap();
+    server.task.await.unwrap();
+    // A deadline would have been one of seconds.
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    drop((silent, incomplete));
 }
 
 #[tokio::test]

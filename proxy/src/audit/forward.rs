@@ -104,6 +104,16 @@ impl Forwarders {
         Ok(Self(started))
     }
 
+    /// Lets all of them send what is left, at the same time; their ends are waited for when this is dropped.
+    pub(super) fn close(&mut self, state: &State) {
+        for (buffer, thread) in &mut self.0 {
+            buffer.close();
+            if state.hastened.load(Ordering::Relaxed) {
+                thread.hasten();
+            }
+        }
+    }
+
     pub(super) fn forward(&self, lines: &[u8]) {
         for (buffer, _) in &self.0 {
             for line in lines.split_inclusive(|&b| b == b'\n') {

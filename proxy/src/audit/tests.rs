@@ -3,14 +3,15 @@
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tempfile::TempDir;
 
 use super::folder::{HEAD_NAME, file_name, list};
 use super::{
-    AdminEvent, AuditKey, AuditLog, Finding, Kind, OpenError, Phase, Report, Settings, Sync,
-    WhenFailing, verify,
+    AdminEvent, AuditKey, AuditLog, Finding, Forward, Kind, OpenError, Phase, Report, Settings,
+    Sync, WhenFailing, verify,
 };
 
 /// A log in a folder of its own.
@@ -335,6 +336,25 @@ fn administrators_are_told_when_their_line_is_on_the_disk() {
     assert_eq!(line["reason"], "so \"it\" says");
     assert_eq!(event.phase, Phase::Requested);
     assert_eq!(audit.progress().sequence, 2);
+    assert_eq!(log.verify().findings, []);
+}
+
+#[test]
+fn in_a_hand_over_nobody_waits_for_a_receiver_of_copies() {
+    let mut log = Log::new();
+    // Opening it takes until somebody reads.
+    let pipe = log.temp.path().join("pipe");
+    mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    log.settings.forward = vec![Forward::File(pipe.clone()), Forward::File(pipe)];
+    let (audit, mut guard) = AuditLog::open(log.settings.clone()).unwrap();
+    let event = AdminEvent::requested("uid 0", "show-key", "a");
+    audit.record_admin(&event).unwrap();
+    guard.hasten();
+    let begin = Instant::now();
+    drop(guard);
+    // Otherwise it takes two seconds for each.
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
     assert_eq!(log.verify().findings, []);
 }
 

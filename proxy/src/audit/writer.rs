@@ -142,6 +142,7 @@ impl Writer {
                 waiting.tell(done);
             }
             if taken.closed {
+                self.forwarders.close(&self.state);
                 return;
             }
             if self.settings.sync != Sync::Always {

@@ -40,11 +40,13 @@ impl AdminSockets {
         self.stop.send_replace(true);
     }
 
-    /// Lets commands that have begun come to their end.
-    pub(super) async fn closed(self) {
+    /// Lets commands that have begun come to their end; may be asked for more than once.
+    pub(super) async fn closed(&mut self) {
         self.stop();
-        // A panic of the task was reported where it happened.
-        let _ = self.task.await;
+        if !self.task.is_finished() {
+            // A panic of the task was reported where it happened.
+            let _ = (&mut self.task).await;
+        }
     }
 }
 

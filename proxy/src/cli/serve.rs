@@ -63,7 +63,11 @@ pub(super) fn serve(
     mut sockets: Sockets,
     started: impl FnOnce(SocketAddr) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let (log, _log_guard) = telemetry::start(&config.log)?;
+    let (log, mut log_guard) = telemetry::start(&config.log)?;
+    let handed_over = sockets.are_handed_over();
+    if handed_over {
+        log_guard.hasten();
+    }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -79,7 +83,7 @@ pub(super) fn serve(
         .enable_all()
         .build()
         .map_err(|e| cannot_start(&e))?;
-    let (leave, patience) = match sockets.are_handed_over() {
+    let (leave, patience) = match handed_over {
         true => (Leave::HandOver(config.drain.clone()), Patience::ForHandOver),
         false => (Leave::Drain(config.drain.clone()), Patience::ForCommands),
     };
@@ -92,7 +96,11 @@ pub(super) fn serve(
     let (audit, _audit_guard) = match &config.audit {
         None => (None, None),
         Some(settings) => {
-            let (audit, guard) = AuditLog::open(settings.clone()).map_err(|e| cannot_start(&e))?;
+            let (audit, mut guard) =
+                AuditLog::open(settings.clone()).map_err(|e| cannot_start(&e))?;
+            if handed_over {
+                guard.hasten();
+            }
             (Some(audit), Some(guard))
         }
     };
@@ -101,7 +109,11 @@ pub(super) fn serve(
     let _traces_guard = match &config.traces {
         None => None,
         Some(settings) => {
-            let (traces, guard) = Traces::start(settings.clone()).map_err(|e| cannot_start(&e))?;
+            let (traces, mut guard) =
+                Traces::start(settings.clone()).map_err(|e| cannot_start(&e))?;
+            if handed_over {
+                guard.hasten();
+            }
             runtime = runtime.traced(Some(traces));
             Some(guard)
         }
@@ -110,6 +122,7 @@ pub(super) fn serve(
         runtime = runtime.measured();
     }
     let runtime = Arc::new(runtime);
+    let health_is_closed = config.health_listen.is_some() && !sockets.has(Purpose::Health);
     let served = executor.block_on(async {
         let listeners = Listeners {
             api: sockets.open(Purpose::Api, config.listen).await?,
@@ -127,6 +140,12 @@ pub(super) fn serve(
             None => None,
         };
         sockets.all_taken()?;
+        if handed_over && health_is_closed {
+            tracing::warn!(
+                "health_listen has no inherited socket: in a restart, connections to it are refused for a moment, since \
+                 /ping does not say that this process ends; give it a socket unit named health"
+            );
+        }
         let mut signals = Signals::new()?;
         let address = listeners.api.local_addr().map_err(|e| cannot_start(&e))?;
         let mut tasks = JoinSet::new();
@@ -161,7 +180,7 @@ pub(super) fn serve(
             tasks.spawn(admin::listen(listener, server, tls));
         }
         let open = reloader.key_managers();
-        let admin_sockets = AdminSockets::open(reloader);
+        let mut admin_sockets = AdminSockets::open(reloader);
         started(address)?;
         supervisor.tell(State::Ready);
 
@@ -169,7 +188,11 @@ pub(super) fn serve(
         let shutdown = async {
             first.await;
             supervisor.tell(State::Stopping);
-            admin_sockets.stop();
+            match handed_over {
+                // While connections are still taken: a command under way is waited for by no request.
+                true => admin_sockets.closed().await,
+                false => admin_sockets.stop(),
+            }
         };
         tokio::select! {
             () = server::run(listeners, runtime, leave, shutdown) => {}

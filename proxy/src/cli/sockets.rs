@@ -89,7 +89,12 @@ impl Sockets {
 
     /// Whether the API's stays open when this process ends.
     pub(super) fn are_handed_over(&self) -> bool {
-        self.0.contains_key(&Purpose::Api)
+        self.has(Purpose::Api)
+    }
+
+    /// Whether one for this purpose was open before, and has not been taken yet.
+    pub(super) fn has(&self, purpose: Purpose) -> bool {
+        self.0.contains_key(&purpose)
     }
 
     /// The socket for a purpose; opened now, at the configured address, unless it was open before. Within a runtime.

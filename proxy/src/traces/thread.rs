@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::collector::Collector;
 use super::{Counts, Settings, span};
@@ -41,7 +41,7 @@ impl Sender {
             if taken.closed {
                 return;
             }
-            std::thread::sleep(BATCH_TIME);
+            requests.gather(BATCH_TIME);
         }
     }
 
@@ -53,7 +53,8 @@ impl Sender {
             .collect();
         let export = span::export(&self.settings.service_name, &self.instance, spans);
         let number = u64::try_from(recorded.len()).unwrap_or(u64::MAX);
-        match self.collector.post(export.to_string().as_bytes()) {
+        let end = Instant::now() + POST_TIME;
+        match self.collector.post(export.to_string().as_bytes(), end) {
             Ok(()) => {
                 self.counts.sent.fetch_add(number, Ordering::Relaxed);
                 if std::mem::take(&mut self.failing) {
@@ -76,5 +77,6 @@ impl Sender {
 
 /// Requests in a post: some hundred kilobytes.
 const MAX_BATCH: usize = 512;
+const POST_TIME: Duration = Duration::from_secs(2);
 /// What comes within this time is sent together.
 const BATCH_TIME: Duration = Duration::from_secs(1);

@@ -30,8 +30,6 @@ pub(super) fn measure(world: &World, restarts: usize) -> Vec<Duration> {
             // Whatever happens below, the connections end.
             let _over = SetAtEnd(&over);
             thread::sleep(BEFORE_AND_AFTER);
-            // More than a few in ten seconds are too many for systemd, and to an operator they would be.
-            systemd.control(&["reset-failed", SERVICE]);
             systemd.control(&["restart", SERVICE]);
             thread::sleep(BEFORE_AND_AFTER);
         });
