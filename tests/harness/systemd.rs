@@ -145,7 +145,9 @@ fn environment(command: &mut Command, folder: &Path) {
 }
 
 const SYSTEMD: &str = "/usr/lib/systemd/systemd";
-const KEPT: [&str; 12] = [
+const KEPT: [&str; 14] = [
+    "StartLimitIntervalSec",
+    "TriggerLimitIntervalSec",
     "Type",
     "ExecStart",
     "ExecReload",
