@@ -104,13 +104,13 @@ impl<W> LineBuffer<W> {
         }
     }
 
-    /// Lets lines come together for a time; no longer than until nothing more will come.
-    #[cfg(any(feature = "otel", test))]
-    pub(crate) fn gather(&self, time: Duration) {
+    /// Lets lines come together for a time; no longer than until nothing more will come, which it tells.
+    pub(crate) fn gather(&self, time: Duration) -> bool {
         let waited = self
             .wake
             .wait_timeout_while(self.lock(), time, |pending| !pending.closed);
-        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        let (pending, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        pending.closed
     }
 
     pub(crate) fn close(&self) {

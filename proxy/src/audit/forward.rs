@@ -130,7 +130,8 @@ fn send_all(buffer: &LineBuffer, place: &Forward, state: &State) {
     let mut failing = false;
     loop {
         let taken = buffer.take(&mut lines, None);
-        let give_up = Instant::now()
+        let mut closed = taken.closed;
+        let mut give_up = Instant::now()
             + if taken.closed {
                 CLOSE_PATIENCE
             } else {
@@ -159,7 +160,13 @@ fn send_all(buffer: &LineBuffer, place: &Forward, state: &State) {
                         lost += u64::try_from(count).unwrap_or_default();
                         break;
                     }
-                    std::thread::sleep(RETRY_PAUSE);
+                    if closed {
+                        std::thread::sleep(RETRY_PAUSE);
+                    } else if buffer.gather(RETRY_PAUSE) {
+                        // Nobody waits a minute for the end.
+                        closed = true;
+                        give_up = give_up.min(Instant::now() + CLOSE_PATIENCE);
+                    }
                 }
             }
         }
