@@ -271,7 +271,8 @@ fn a_wrong_secret_path_or_key_is_said_at_the_top_and_at_the_bottom() {
         only: vec!["genuine-encrypt-request".to_owned()],
         strict: false,
     };
-    let mistakes: [(fn(&mut Target), &str); 3] = [
+    type Mistake = fn(&mut Target);
+    let mistakes: [(Mistake, &str); 3] = [
         (
             |target| target.credential.secret_access_key = "a".repeat(43),
             "the proxy does not take this credential",
