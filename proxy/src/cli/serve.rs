@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -207,8 +207,11 @@ pub(super) fn serve(
         let _ = tokio::task::spawn_blocking(move || open.borrow().close()).await;
         Ok(())
     });
-    // Before the logs that its tasks write to.
-    drop(executor);
+    // Before the logs that its tasks write to. A name that is still being looked up ends with the process.
+    executor.shutdown_timeout(match handed_over {
+        true => Duration::from_millis(50),
+        false => Duration::from_secs(5),
+    });
     served
 }
 

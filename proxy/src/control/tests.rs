@@ -7,11 +7,11 @@ use std::time::Duration;
 use time::OffsetDateTime;
 
 use super::{
-    BlockTarget, Blocks, ControlError, ControlStore as _, NewBlock, Scope, Scopes, StateDir, block,
-    list_blocks, unblock,
+    BlockTarget, Blocks, ControlError, ControlStore as _, NewBlock, PendingRequest, Scope, Scopes,
+    StateDir, approvals, block, list_blocks, unblock,
 };
 use crate::key_manager::embedded::{
-    BackupSeal, Embedded, RootKeySource, StorePlace, Usages, migrate, restore,
+    AdminError, BackupSeal, Embedded, RootKeySource, StorePlace, Usages, migrate, restore,
 };
 
 fn blocked(blocks: &Blocks, key: &str) -> bool {
@@ -157,4 +157,53 @@ fn a_block_that_is_over_is_no_block_and_goes_with_the_next_change() {
     std::thread::sleep(Duration::from_millis(1_200));
     block(&open, new("b"), Duration::ZERO, &|_, _| Ok(())).unwrap();
     assert_eq!(state_dir.control().records().len(), 1);
+}
+
+#[test]
+fn a_request_that_nobody_approved_in_time_is_void_and_goes_with_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let state_dir = std::sync::Arc::new(StateDir::open(folder.path()).unwrap());
+    let open = Scopes {
+        scopes: vec![Scope {
+            key_managers: vec!["hsm".into()],
+            store: Some(state_dir.clone()),
+            keyring: None,
+            open: Vec::new(),
+        }],
+        prefixes: None,
+    };
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    let asked = |expires| PendingRequest {
+        operation: "delete-key".into(),
+        of: "a".into(),
+        key_manager: None,
+        requested_by: "alice".into(),
+        expires,
+        approved_by: None,
+        command: None,
+    };
+    let late = approvals::request(&open, &asked(now)).unwrap();
+    assert_eq!(state_dir.control().records().len(), 1);
+    assert!(approvals::pending(&open).is_empty());
+    let allowed = |_: &PendingRequest| Ok(());
+    for refused in [
+        approvals::mark(&open, &late, "bob", allowed),
+        approvals::take(&open, &late, allowed),
+    ] {
+        let Err(AdminError::Control(ControlError::NoSuchRequest(id))) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(id, late);
+    }
+
+    let early = approvals::request(&open, &asked(now + 60)).unwrap();
+    assert_eq!(
+        state_dir.control().records().len(),
+        1,
+        "the void one is gone"
+    );
+    assert_eq!(approvals::pending(&open).len(), 1);
+    approvals::mark(&open, &early, "bob", allowed).unwrap();
+    approvals::take(&open, &early, allowed).unwrap();
+    assert!(approvals::take(&open, &early, allowed).is_err(), "once");
 }
