@@ -119,7 +119,7 @@ fn the_status_tells_what_happened_and_no_secret() {
     }
     assert_eq!(
         world.encrypt("/tenant-a", "payroll", "GenerateDataKey", "denied"),
-        400
+        403
     );
     assert_eq!(
         world.encrypt("/tenant-a", "no-such-key", "Encrypt", "unknown"),

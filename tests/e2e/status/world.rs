@@ -174,6 +174,7 @@ impl World {
                 "awsPrincipalArn": PRINCIPAL,
                 "kmsOperation": operation,
                 "kmsRequestId": id,
+                "kmsKeyArn": "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
             },
             "plaintext": STANDARD.encode(PLAINTEXT),
             "encryptionAlgorithm": "AES_GCM",

@@ -47,7 +47,7 @@ fn list(page: &mut Html, keys: &[KeyStatus]) {
     for key in keys {
         let mut stores = Html::default();
         for prefix in &key.uri_path_prefixes {
-            stores.push(&parts::store_link(prefix));
+            stores.push(&parts::store_link(&key.id, prefix));
             html!(stores, " ");
         }
         if key.uri_path_prefixes.is_empty() {
@@ -111,7 +111,9 @@ fn usage(known: &KeyInfo) -> Html {
 /// The current one, and the others on demand.
 fn versions(key: &KeyStatus, known: &KeyInfo) -> Html {
     let mut cell = piece!(
-        "<details id=\"versions-{}-{}\"><summary>version {}</summary><ul class=\"parts\">",
+        "<details id=\"versions-{}-{}\"><summary id=\"version-{}-{}\">version {}</summary><ul class=\"parts\">",
+        key.key_manager,
+        key.id,
         key.key_manager,
         key.id,
         known.current_version
@@ -158,14 +160,14 @@ fn pages(page: &mut Html, status: &Status, query: &Fields) {
     if query.get("after_key").is_some() {
         html!(
             page,
-            "<a class=\"button\" href=\"/status/keys?{}\">First page</a>",
+            "<a class=\"button\" id=\"first\" href=\"/status/keys?{}\">First page</a>",
             filter
         );
     }
     if let Some(next) = &status.keys.next {
         html!(
             page,
-            "<a class=\"button\" rel=\"next\" href=\"/status/keys?{}after_key={}\">Next page</a>",
+            "<a class=\"button\" id=\"next\" rel=\"next\" href=\"/status/keys?{}after_key={}\">Next page</a>",
             filter,
             InUrl(next)
         );

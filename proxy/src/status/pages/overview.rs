@@ -38,7 +38,10 @@ pub(super) fn page(status: &Status, query: &Fields) -> Html {
     let last = status.denials.get(..LAST).unwrap_or(&status.denials);
     parts::denials(main, last);
     if status.denials.len() > LAST {
-        html!(main, "<p><a href=\"/status/denials\">More of them</a></p>");
+        html!(
+            main,
+            "<p><a id=\"more\" href=\"/status/denials\">More of them</a></p>"
+        );
     }
     html!(main, "</div>\n");
     page
@@ -164,14 +167,14 @@ fn key_stores(page: &mut Html, status: &Status, query: &Fields) {
     if query.get("after_store").is_some() {
         html!(
             page,
-            "<a class=\"button\" href=\"/status?{}\">First page</a>",
+            "<a class=\"button\" id=\"first\" href=\"/status?{}\">First page</a>",
             filter
         );
     }
     if let Some(next) = &status.key_stores.next {
         html!(
             page,
-            "<a class=\"button\" rel=\"next\" href=\"/status?{}after_store={}\">Next page</a>",
+            "<a class=\"button\" id=\"next\" rel=\"next\" href=\"/status?{}after_store={}\">Next page</a>",
             filter,
             InUrl(next)
         );
@@ -191,7 +194,7 @@ fn unrouted(page: &mut Html, status: &Status) {
 }
 
 fn row(store: &KeyStoreStatus) -> [Html; 6] {
-    let mut prefix = parts::store_link(&store.uri_path_prefix);
+    let mut prefix = parts::store_link("store", &store.uri_path_prefix);
     if store.blocked {
         html!(prefix, " ");
         prefix.push(&parts::badge("bad", "BLOCKED"));

@@ -16,10 +16,13 @@ pub(super) fn shown(prefix: &str) -> &str {
     }
 }
 
-/// A prefix that leads to its page.
-pub(super) fn store_link(prefix: &str) -> Html {
+/// A prefix that leads to its page; `of` is the row that it is in, so that a link keeps the focus when its part of the page
+/// is brought up to date.
+pub(super) fn store_link(of: &str, prefix: &str) -> Html {
     piece!(
-        "<a href=\"/status/store?prefix={}\">{}</a>",
+        "<a id=\"{}-{}\" href=\"/status/store?prefix={}\">{}</a>",
+        of,
+        shown(prefix),
         InUrl(shown(prefix)),
         shown(prefix)
     )
@@ -69,12 +72,15 @@ pub(super) fn problems(page: &mut Html, status: &Status) {
             Severity::Failure => "bad",
             Severity::Warning => "warn",
         };
-        html!(
-            page,
-            "<p class=\"problem {}\">{}</p>\n",
-            class,
-            problem.text
-        );
+        html!(page, "<p class=\"problem {}\">", class);
+        // What is between backticks is a command.
+        for (at, piece) in problem.text.split('`').enumerate() {
+            match at % 2 {
+                0 => html!(page, "{}", piece),
+                _ => html!(page, "<code>{}</code>", piece),
+            }
+        }
+        html!(page, "</p>\n");
     }
 }
 
@@ -173,7 +179,7 @@ pub(super) fn denials(page: &mut Html, denials: &[DenialStatus]) {
     let table = Table::open(page, caption, columns);
     for denial in denials {
         let mut key = piece!("{}<small>in ", denial.external_key_id);
-        key.push(&store_link(&denial.uri_path_prefix));
+        key.push(&store_link(&denial.kms_request_id, &denial.uri_path_prefix));
         html!(key, "</small>");
         table.row(
             page,
