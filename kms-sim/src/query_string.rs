@@ -1,4 +1,6 @@
-//! `application/x-www-form-urlencoded`: the parameters of a query string or of a form.
+//! The parameters of a query string as AWS reads them.
+
+pub(crate) use xks_page::decoded;
 
 /// The value of the first parameter of this name: AWS takes the first of several.
 pub(crate) fn first(text: &str, name: &str) -> Option<String> {
@@ -8,34 +10,8 @@ pub(crate) fn first(text: &str, name: &str) -> Option<String> {
     })
 }
 
-/// `%2F` → `/` and `+` → a space; a percent sign that begins no escape stands for itself.
-pub(crate) fn decoded(text: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        bytes.push(match (byte, after) {
-            (b'+', _) => b' ',
-            (b'%', [high, low, after @ ..]) => match (nibble(*high), nibble(*low)) {
-                (Some(high), Some(low)) => {
-                    rest = after;
-                    high << 4 | low
-                }
-                _ => b'%',
-            },
-            (other, _) => *other,
-        });
-    }
-    bytes
-}
-
 fn text_of(text: &str) -> String {
     String::from_utf8_lossy(&decoded(text)).into_owned()
-}
-
-fn nibble(digit: u8) -> Option<u8> {
-    let value = char::from(digit).to_digit(16)?;
-    value.try_into().ok()
 }
 
 #[cfg(test)]

@@ -236,6 +236,12 @@ impl KeyManagers {
         }
     }
 
+    /// Every one that is open, by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = OpenOne<'_>> {
+        let open = self.open.iter();
+        open.map(|(name, open)| OpenOne { name, open })
+    }
+
     /// The embedded key managers, with their data folders.
     pub fn embedded(&self) -> impl Iterator<Item = (&PathBuf, &Arc<Embedded>)> {
         self.open.values().filter_map(|open| {
@@ -265,7 +271,7 @@ impl KeyManagers {
             tls: Arc::new(server_config(&config.tls)?),
             admin_tls: match config.admin_listen {
                 None => None,
-                Some(_) => Some(Arc::new(without_client(&config.tls)?)),
+                Some(_) => Some(Arc::new(for_administrators(&config.tls)?)),
             },
             client_authentication: config.tls.client.clone(),
             key_stores: KeyStores::new(key_stores),
@@ -357,6 +363,35 @@ impl KeyManagers {
     }
 }
 
+/// One of the open key managers.
+#[derive(Clone, Copy)]
+pub(crate) struct OpenOne<'k> {
+    name: &'k str,
+    open: &'k Open,
+}
+
+impl<'k> OpenOne<'k> {
+    /// Its name in the configuration.
+    pub(crate) fn name(&self) -> &'k str {
+        self.name
+    }
+
+    /// Its `type` in the configuration.
+    pub(crate) fn kind(&self) -> &'static str {
+        self.open.config.kind()
+    }
+
+    /// The key manager, and what probes found.
+    pub(crate) fn monitored(&self) -> &'k Monitored {
+        &self.open.monitored
+    }
+
+    /// It, if it is one that the proxy keeps itself.
+    pub(crate) fn embedded(&self) -> Option<&'k Arc<Embedded>> {
+        self.open.opened.embedded()
+    }
+}
+
 /// How long a store is waited for that another process has open.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Patience {
@@ -403,13 +438,15 @@ fn open_patiently(
 
 const HELD_PAUSE: Duration = Duration::from_millis(5);
 
-/// Administrators show a token and no certificate.
-fn without_client(tls: &TlsMaterial) -> Result<rustls::ServerConfig, TlsError> {
-    server_config(&TlsMaterial {
+/// Administrators show a token and no certificate; their browsers speak HTTP/1.1.
+fn for_administrators(tls: &TlsMaterial) -> Result<rustls::ServerConfig, TlsError> {
+    let mut config = server_config(&TlsMaterial {
         chain: tls.chain.clone(),
         key: tls.key.clone_key(),
         client: None,
-    })
+    })?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 fn identity(health: &HealthConfig) -> ProxyIdentity {

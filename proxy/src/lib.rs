@@ -25,6 +25,7 @@
 //! | [`request_log`] | one line per request |
 //! | [`audit`] | the log of requests and administrators that nobody can change unnoticed |
 //! | [`metrics`] | what is counted and timed, for Prometheus |
+//! | [`status`] | how the proxy does, for administrators: facts, pages |
 //! | `line_thread` | lines on their way to a thread that writes them |
 //!
 //! A request goes from `server` through `http`, `pipeline`, `authenticate` and `ops` to a key manager.
@@ -57,6 +58,7 @@ pub mod reload;
 pub mod request_log;
 pub mod runtime;
 pub mod server;
+pub mod status;
 pub mod throttle;
 pub mod tls;
 pub mod traces;

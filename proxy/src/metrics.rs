@@ -1,36 +1,43 @@
 //! What the proxy counts and times, and how a Prometheus reads it.
 //!
 //! Requests touch atomics that are there already, at places that enums lead to; names and labels are written when
-//! somebody scrapes. Where no listener is configured nothing is counted, and a request looks at one option.
+//! somebody scrapes. Where neither metrics nor administrators are listened to, nothing is counted, and a request looks at
+//! one option.
 //!
 //! | module | owns |
 //! |---|---|
 //! | `histogram` | durations in fixed buckets |
+//! | `hour` | the same counts, minute by minute, for the status page |
+//! | `denials` | what policies denied last |
 //! | `requests` | how requests ended and how long their stages took |
 //! | `exposition` | Prometheus's text format |
 //! | `scrape` | everything that there is to tell, at one moment |
 //! | `listener` | `GET /metrics` over plain HTTP |
 
+mod denials;
 mod exposition;
 mod histogram;
+pub(crate) mod hour;
 pub(crate) mod listener;
 mod requests;
 mod scrape;
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use rustls::ProtocolVersion;
 
 use crate::http::Door;
+pub(crate) use denials::Denied;
 pub use requests::StoreMetrics;
-pub(crate) use requests::{Ending, Mark, Marks, Stages};
+pub(crate) use requests::{Ending, Mark, Marks, Observed, Stages};
 pub(crate) use scrape::scrape;
 
 /// What is counted of the proxy as a whole; of each key store there is a [`StoreMetrics`].
 #[derive(Debug)]
 pub struct Metrics {
     started: SystemTime,
+    began: Instant,
     pub(crate) stages: Stages,
     /// Requests under no URI path prefix that there is.
     pub(crate) unrouted: requests::Endings,
@@ -100,6 +107,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             started: SystemTime::now(),
+            began: Instant::now(),
             stages: Stages::default(),
             unrouted: requests::Endings::default(),
             shed: AtomicU64::default(),
@@ -112,6 +120,16 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// When the process began.
+    pub(crate) fn started(&self) -> SystemTime {
+        self.started
+    }
+
+    /// How long ago that was.
+    pub(crate) fn age(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     pub(crate) fn handshake(&self, ended: Handshake) {
         if let Some(count) = self.handshakes.get(ended.index()) {
             add_one(count);

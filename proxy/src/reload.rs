@@ -19,6 +19,7 @@ use crate::config::{Config, ConfigError};
 use crate::control::Scopes;
 use crate::key_store::ExternalKeyStore;
 use crate::runtime::Runtime;
+use crate::status::{Status, Wanted, gather};
 
 /// Reloads the configuration of a running proxy.
 pub struct Reloader {
@@ -54,12 +55,18 @@ impl Reloader {
         &self.runtime
     }
 
+    /// Reads the configuration that is in use; a reload is waited for.
+    pub(crate) fn with_config<T>(&self, read: impl FnOnce(&Config) -> T) -> T {
+        read(&self.current.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// When the listener's certificate expires; a reload is waited for.
     pub(crate) fn certificate_end(&self) -> Option<SystemTime> {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        let (_, leaf) = X509Certificate::from_der(current.tls.chain.first()?).ok()?;
-        let end = u64::try_from(leaf.validity().not_after.timestamp()).ok()?;
-        Some(SystemTime::UNIX_EPOCH + Duration::from_secs(end))
+        self.with_config(|config| {
+            let (_, leaf) = X509Certificate::from_der(config.tls.chain.first()?).ok()?;
+            let end = u64::try_from(leaf.validity().not_after.timestamp()).ok()?;
+            Some(SystemTime::UNIX_EPOCH + Duration::from_secs(end))
+        })
     }
 
     /// The credentials that key managers keep: prefix, access key id, and when each was made.
@@ -209,8 +216,11 @@ impl Server for Reloader {
     }
 
     fn approval(&self) -> ApprovalPolicy {
-        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        current.approval.clone()
+        self.with_config(|config| config.approval.clone())
+    }
+
+    fn status(&self, wanted: &Wanted) -> Status {
+        gather(self, wanted)
     }
 
     fn scopes(&self) -> Scopes {

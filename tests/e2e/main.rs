@@ -20,6 +20,7 @@
 //! | `kms_setup` | what `xks-proxy kms setup` prints | AWS CLI, Terraform |
 //! | `terraform` | the same, by the provider itself, where it is installed | Terraform |
 //! | `console` | the console of kms-sim, in a browser, by keyboard, on a phone, without a script | Chromium |
+//! | `status` | the status page of the proxy: who sees it, what it tells, hostile requests, in a browser; its page | raw HTTP, Chromium, bash |
 //! | `scenario.json` | a store's life from its creation to its reconnection | all |
 //! | `metrics` | what a scrape tells, and that page, dashboards and alerts name what there is | raw HTTP, promtool |
 //! | `model` | KMS's model: the constraints of every input, every paginator | raw HTTP, boto3 |
@@ -67,6 +68,7 @@ mod reload;
 mod rotations;
 mod scenario;
 mod stage;
+mod status;
 mod story;
 mod terraform;
 mod traces;

@@ -83,6 +83,6 @@ pub(crate) fn blocks<'t>(text: &'t str, language: &str) -> Vec<&'t str> {
         .collect()
 }
 
-/// Those that pages use: of the proxy, of its metrics, of the simulator, of its control.
-const PORTS: [&str; 4] = ["8443", "9443", "4599", "4600"];
+/// Those that pages use: of the proxy, of its administrators, of its metrics, of the simulator, of its control.
+const PORTS: [&str; 5] = ["8443", "8444", "9443", "4599", "4600"];
 const LIMIT: Duration = Duration::from_secs(120);

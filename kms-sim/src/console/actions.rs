@@ -6,9 +6,9 @@ use http::Method;
 use http::request::Parts;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
+use xks_page::{Fields, InUrl};
 
-use super::form::Fields;
-use super::html::InUrl;
+use super::form::number;
 use super::presets::Preset;
 use crate::actions::custom_key_store::{connect_store, disconnect_store};
 use crate::control::{Call, ControlError, perform, saved};
@@ -118,7 +118,7 @@ fn switch<'c>(
     fields: &Fields,
 ) -> Result<(&'static str, Call<'c>), ControlError> {
     let store = fields.get("CustomKeyStoreId");
-    let rate = || fields.number::<u32>("Rate");
+    let rate = || number::<u32>(fields, "Rate");
     Ok(match *which {
         ["link"] => ("fault", put("link", &[], fault(fields)?)),
         ["mend"] => {
@@ -156,8 +156,8 @@ fn switch<'c>(
         }
         ["quota-reset"] => ("quota", call(Method::DELETE, "quota", &[], Value::Null)),
         ["lag"] => {
-            let lag = fields.number::<u32>("LagMs")?.unwrap_or_default();
-            let seed = fields.number::<u64>("Seed")?.unwrap_or_default();
+            let lag = number::<u32>(fields, "LagMs")?.unwrap_or_default();
+            let seed = number::<u64>(fields, "Seed")?.unwrap_or_default();
             let body = json!({"LagMs": lag, "Seed": seed});
             ("lag", put("consistency", &[], body))
         }
@@ -199,11 +199,11 @@ fn own_fault(fields: &Fields) -> Result<Value, ControlError> {
         "Times",
         "Seed",
     ] {
-        if let Some(number) = fields.number::<u64>(name)? {
+        if let Some(number) = number::<u64>(fields, name)? {
             members.insert(name.to_owned(), number.into());
         }
     }
-    if let Some(loss) = fields.number::<f64>("Loss")? {
+    if let Some(loss) = number::<f64>(fields, "Loss")? {
         members.insert("Loss".to_owned(), loss.into());
     }
     for name in ["Tcp", "Tls"] {
@@ -219,7 +219,7 @@ fn own_fault(fields: &Fields) -> Result<Value, ControlError> {
     }
     members.insert("Operations".to_owned(), operations.into());
     let mut reply = Map::new();
-    if let Some(status) = fields.number::<u16>("Status")? {
+    if let Some(status) = number::<u16>(fields, "Status")? {
         reply.insert("Status".to_owned(), status.into());
     }
     for name in ["ErrorName", "Body", "Defect"] {
@@ -244,7 +244,7 @@ fn cluster<'c>(id: &'c str, part: &[&'c str], fields: &Fields) -> Result<Call<'c
             members.insert(name.to_owned(), word.into());
         }
     }
-    if let Some(addresses) = fields.number::<u32>("FreeAddresses")? {
+    if let Some(addresses) = number::<u32>(fields, "FreeAddresses")? {
         members.insert("FreeAddresses".to_owned(), addresses.into());
     }
     let (method, path, body) = match *part {

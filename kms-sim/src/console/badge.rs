@@ -1,6 +1,7 @@
 //! States as people see them at a glance: a word, a shape and a colour, none of which says more than the others.
 
-use super::html::{Html, html};
+use xks_page::{Html, html};
+
 use crate::connection::ConnectionState;
 use crate::key_state::KeyState;
 

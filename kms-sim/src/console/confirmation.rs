@@ -1,9 +1,9 @@
 //! What will fail, before somebody disconnects a store or forgets everything.
 
+use xks_page::{Count, counted, html};
+
 use super::Console;
 use super::badge;
-use super::figures::{Count, counted};
-use super::html::html;
 use super::layout::{Page, Place};
 use super::stores::{self, StoreView};
 use crate::connection::ConnectionState;

@@ -1,7 +1,8 @@
 //! What a disconnect breaks, as a page: the tables that the code itself decides by.
 
-use super::html::{Html, html};
-use super::layout::{Page, Place, Table, piece};
+use xks_page::{Html, Table, html, piece};
+
+use super::layout::{Page, Place};
 use crate::custom_key_store::CustomKeyStoreType;
 use crate::disconnect_effects::{Effect, Outcome, of_keys, of_stores, proxy_failures};
 

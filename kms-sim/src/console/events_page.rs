@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use xks_page::{Fields, Html, html, open_live};
 
-use super::form::Fields;
-use super::html::{Html, html};
-use super::layout::{Page, Place, open_live};
+use super::layout::{Page, Place};
 use crate::events::{ANY, Event, Filter};
 use crate::simulator::Simulator;
 

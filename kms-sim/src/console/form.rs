@@ -1,12 +1,11 @@
-//! What a form of the console sends, and the token that shows that it is a form of this console.
+//! What forms of the console have in common: numbers, and the token that shows that it is a form of this console.
 
 use ring::digest::{SHA256, digest};
+use xks_page::{Fields, Html, html};
 
-use super::html::{Html, html};
 use crate::api::KmsError;
 use crate::control::ControlError;
 use crate::key_material::fill_random;
-use crate::query_string::decoded;
 
 /// In every form; other pages do not know it.
 pub(crate) struct Token(String);
@@ -62,52 +61,23 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The fields of a form, or the parameters of a query.
-#[derive(Debug, Default)]
-pub(crate) struct Fields(Vec<(String, String)>);
-
-impl Fields {
-    /// Reads `application/x-www-form-urlencoded`.
-    pub(super) fn read(text: &str) -> Self {
-        let text_of = |text: &str| String::from_utf8_lossy(&decoded(text)).into_owned();
-        let pairs = text.split('&').filter(|pair| !pair.is_empty());
-        let fields = pairs.map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            (text_of(name), text_of(value))
-        });
-        Self(fields.collect())
-    }
-
-    /// What the field has; an empty field has nothing.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
-    }
-
-    /// Every value of a name.
-    pub(super) fn all<'f>(&'f self, name: &str) -> impl Iterator<Item = &'f str> {
-        let named = self.0.iter().filter(move |(known, _)| known == name);
-        let values = named.map(|(_, value)| value.trim());
-        values.filter(|value| !value.is_empty())
-    }
-
-    /// A number, if the field has one.
-    ///
-    /// # Errors
-    /// 400 that names the field.
-    pub(super) fn number<N: std::str::FromStr>(
-        &self,
-        name: &str,
-    ) -> Result<Option<N>, ControlError> {
-        let Some(text) = self.get(name) else {
-            return Ok(None);
-        };
-        match text.parse() {
-            Ok(number) => Ok(Some(number)),
-            Err(_) => Err(ControlError::invalid(format!(
-                "{name} is '{}', which is not a number that can be used here.",
-                text.escape_default()
-            ))),
-        }
+/// A number, if the field has one.
+///
+/// # Errors
+/// 400 that names the field.
+pub(super) fn number<N: std::str::FromStr>(
+    fields: &Fields,
+    name: &str,
+) -> Result<Option<N>, ControlError> {
+    let Some(text) = fields.get(name) else {
+        return Ok(None);
+    };
+    match text.parse() {
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(ControlError::invalid(format!(
+            "{name} is '{}', which is not a number that can be used here.",
+            text.escape_default()
+        ))),
     }
 }
 
@@ -128,13 +98,11 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_decoded_and_empty_ones_are_none() {
-        let fields = Fields::read("name=a+b%3C&empty=&op=Encrypt&op=Decrypt&n=12&x=1e9&&flag");
-        assert_eq!(fields.get("name"), Some("a b<"));
-        assert_eq!((fields.get("empty"), fields.get("flag")), (None, None));
-        assert_eq!(fields.all("op").collect::<Vec<_>>(), ["Encrypt", "Decrypt"]);
-        assert_eq!(fields.number::<u32>("n").unwrap(), Some(12));
-        assert_eq!(fields.number::<u32>("none").unwrap(), None);
-        assert!(fields.number::<u32>("x").is_err());
+    fn a_field_that_is_no_number_is_told() {
+        let fields = Fields::read("n=12&x=1e9&empty=");
+        assert_eq!(number::<u32>(&fields, "n").unwrap(), Some(12));
+        assert_eq!(number::<u32>(&fields, "none").unwrap(), None);
+        assert_eq!(number::<u32>(&fields, "empty").unwrap(), None);
+        assert!(number::<u32>(&fields, "x").is_err());
     }
 }

@@ -1,7 +1,8 @@
 //! The switches of what stores stand on: simulated CloudHSM clusters and VPC endpoint services.
 
+use xks_page::{Html, html};
+
 use super::Console;
-use super::html::{Html, html};
 use super::switches::open;
 use crate::cloudhsm::{ClusterId, ClusterState, HsmState, KmsuserChange};
 use crate::simulator::Simulator;

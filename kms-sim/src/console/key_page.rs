@@ -3,12 +3,13 @@
 use std::ops::Bound;
 use std::time::SystemTime;
 
+use xks_page::{Count, Html, counted, fact, html, open_live, piece};
+
 use super::badge;
 use super::events_page;
-use super::figures::{Count, counted, date_and_time};
-use super::html::{Html, html};
+use super::figures::date_and_time;
 use super::key_search::{store_of, why};
-use super::layout::{Page, Place, fact, open_live, piece};
+use super::layout::{Page, Place};
 use crate::events::Filter;
 use crate::key::{Key, Origin};
 use crate::simulator::{RegionState, Simulator};

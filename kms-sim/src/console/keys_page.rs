@@ -1,11 +1,10 @@
 //! The list of keys: of all accounts and Regions, narrowed by a form, a page at a time.
 
+use xks_page::{Fields, Html, InUrl, Table, counted, html, open_live, piece};
+
 use super::badge;
-use super::figures::counted;
-use super::form::Fields;
-use super::html::{Html, InUrl, html};
 use super::key_search::{Cursor, Found, KeyRow, PAGE, Search, search};
-use super::layout::{Page, Place, Table, open_live, piece};
+use super::layout::{Page, Place};
 use super::stores;
 use crate::custom_key_store::CustomKeyStoreId;
 use crate::key_state::KeyState;

@@ -1,8 +1,9 @@
-//! The frame of every page: title, navigation, what was just done, and the parts that stay up to date.
+//! What every page of the console has: its place in the navigation, and what was just done.
+
+use xks_page::{Html, Site, html, piece};
 
 use super::Console;
 use super::assets::{ICON, LOOK, SCRIPT};
-use super::html::{Html, html};
 
 /// The places that the navigation leads to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -17,17 +18,24 @@ pub(super) enum Place {
 }
 
 impl Place {
-    const ALL: [(Self, &'static str, &'static str); 5] = [
-        (Self::Overview, "/console/", "Stores"),
-        (Self::Keys, "/console/keys", "Keys"),
-        (Self::Events, "/console/events", "Events"),
-        (Self::Switchboard, "/console/switchboard", "Switchboard"),
-        (
-            Self::Disconnect,
-            "/console/disconnect",
-            "What a disconnect breaks",
-        ),
+    const NAMES: [(&'static str, &'static str); 5] = [
+        (Self::Overview.path(), "Stores"),
+        (Self::Keys.path(), "Keys"),
+        (Self::Events.path(), "Events"),
+        (Self::Switchboard.path(), "Switchboard"),
+        (Self::Disconnect.path(), "What a disconnect breaks"),
     ];
+
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Overview => "/console/",
+            Self::Keys => "/console/keys",
+            Self::Events => "/console/events",
+            Self::Switchboard => "/console/switchboard",
+            Self::Disconnect => "/console/disconnect",
+            Self::Elsewhere => "",
+        }
+    }
 }
 
 /// A page of the console.
@@ -48,64 +56,29 @@ impl Page {
 
     /// The whole document; `done` is what was just done, by its word.
     pub(super) fn render(&self, console: &Console, done: Option<&str>) -> String {
-        let mut page = Html::default();
-        html!(
-            page,
-            "<!doctype html>\n<html lang=\"en\" data-process=\"{}\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"color-scheme\" content=\"light dark\">\n<title>{} · kms-sim</title>\n",
-            console.token.process(),
-            self.title
-        );
-        html!(
-            page,
-            "<link rel=\"icon\" href=\"{}\">\n<link rel=\"stylesheet\" href=\"{}\">\n\
-             <script src=\"{}\" defer></script>\n</head>\n<body>\n\
-             <a class=\"skip\" href=\"#main\">Skip to the content</a>\n",
-            ICON,
-            LOOK,
-            SCRIPT
-        );
-        self.header(&mut page);
-        html!(page, "<main id=\"main\" tabindex=\"-1\">\n");
+        let site = Site {
+            name: "kms-sim",
+            process: &console.token.process(),
+            navigation: "Console",
+            places: &Place::NAMES,
+            assets: [LOOK, SCRIPT, ICON],
+            every_ms: 1_000,
+        };
+        let mut main = Html::default();
         if let Some(text) = done.and_then(told) {
             html!(
-                page,
+                main,
                 "<p class=\"notice good\" role=\"status\">{}</p>\n",
                 text
             );
         }
-        page.push(&self.main);
-        html!(
-            page,
-            "</main>\n<footer><p>kms-sim {} simulates AWS KMS for tests. Nothing here is a secret of AWS. \
-             The same by command: <code>kms-sim ctl --help</code></p></footer>\n\
-             <p id=\"announcer\" class=\"unseen\" aria-live=\"polite\"></p>\n</body>\n</html>\n",
+        main.push(&self.main);
+        let footer = piece!(
+            "kms-sim {} simulates AWS KMS for tests. Nothing here is a secret of AWS. The same by command: \
+             <code>kms-sim ctl --help</code>",
             env!("CARGO_PKG_VERSION")
         );
-        page.into_string()
-    }
-
-    fn header(&self, page: &mut Html) {
-        html!(
-            page,
-            "<header class=\"top\"><a class=\"brand\" href=\"/console/\"><img src=\"{}\" alt=\"\" width=\"26\" \
-             height=\"26\"> kms-sim</a>\n<nav aria-label=\"Console\"><ul>",
-            ICON
-        );
-        for (place, path, name) in Place::ALL {
-            match place == self.place {
-                true => html!(
-                    page,
-                    "<li><a href=\"{}\" aria-current=\"page\">{}</a></li>",
-                    path,
-                    name
-                ),
-                false => html!(page, "<li><a href=\"{}\">{}</a></li>", path, name),
-            }
-        }
-        // The script fills it; without one nothing is live.
-        html!(page, "</ul></nav><div id=\"live\"></div></header>\n");
+        site.document(&self.title, self.place.path(), &main, &footer)
     }
 }
 
@@ -128,65 +101,3 @@ const DONE: &[(&str, &str)] = &[
     ("service", "The VPC endpoint service is changed."),
     ("reset", "Everything is forgotten, as if just started."),
 ];
-
-/// Opens a part of a page that the script keeps up to date.
-pub(super) fn open_live(page: &mut Html, id: &str, class: &'static str) {
-    html!(page, "<div data-live id=\"{}\" class=\"{}\">", id, class);
-}
-
-/// A table whose cells name their column where there is no room for columns.
-pub(super) struct Table {
-    columns: &'static [&'static str],
-}
-
-impl Table {
-    /// Opens one; `caption` is for those who do not see it.
-    pub(super) fn open(page: &mut Html, caption: &str, columns: &'static [&'static str]) -> Self {
-        html!(
-            page,
-            "<table role=\"table\"><caption class=\"unseen\">{}</caption><thead role=\"rowgroup\"><tr role=\"row\">",
-            caption
-        );
-        for column in columns {
-            html!(
-                page,
-                "<th role=\"columnheader\" scope=\"col\">{}</th>",
-                column
-            );
-        }
-        html!(page, "</tr></thead><tbody role=\"rowgroup\">");
-        Self { columns }
-    }
-
-    /// A row; one piece for each column.
-    pub(super) fn row(&self, page: &mut Html, cells: &[Html]) {
-        html!(page, "<tr role=\"row\">");
-        for (column, cell) in self.columns.iter().zip(cells) {
-            html!(page, "<td role=\"cell\" data-label=\"{}\"><div>", column);
-            page.push(cell);
-            html!(page, "</div></td>");
-        }
-        html!(page, "</tr>");
-    }
-
-    pub(super) fn close(self, page: &mut Html) {
-        html!(page, "</tbody></table>");
-    }
-}
-
-/// A piece that is one template.
-macro_rules! piece {
-    ($template:literal $(, $value:expr)* $(,)?) => {{
-        let mut piece = $crate::console::html::Html::default();
-        $crate::console::html::html!(piece, $template $(, $value)*);
-        piece
-    }};
-}
-pub(super) use piece;
-
-/// A name and what it is, in a list of such.
-pub(super) fn fact(page: &mut Html, name: &str, value: &Html) {
-    html!(page, "<div><dt>{}</dt><dd>", name);
-    page.push(value);
-    html!(page, "</dd></div>");
-}

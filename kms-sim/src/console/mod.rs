@@ -13,14 +13,12 @@ mod events_page;
 mod explain;
 mod figures;
 mod form;
-mod html;
 mod infrastructure;
 mod key_page;
 mod key_search;
 mod keys_page;
 mod layout;
 mod overview;
-mod plot;
 mod presets;
 mod store_page;
 mod stores;
@@ -39,15 +37,14 @@ use http::{Method, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use ring::digest::{SHA256, digest};
+use xks_page::{Asset, Fields, SECURITY_POLICY, html};
 
 use crate::api::KmsError;
 use crate::control::{ControlError, collect, decode, known_host, same_origin};
 use crate::simulator::Simulator;
 use crate::visibility::Home;
 use actions::Done;
-use assets::Asset;
-use form::{Fields, Token, hex};
-use html::html;
+use form::{Token, hex};
 use layout::{Page, Place};
 
 /// What all pages of a process have in common.
@@ -74,7 +71,7 @@ pub(crate) fn has(method: &Method, path: &str) -> bool {
 
 enum Answer {
     Page(Page),
-    Asset(&'static Asset),
+    Asset(Asset),
     /// After a form, or to where the console begins.
     SeeOther(String),
 }
@@ -100,7 +97,10 @@ pub(crate) async fn answer(
             let text = page.render(console, query.get("done"));
             unless_known(&head.headers, HTML, text.into())
         }
-        Ok(Answer::Asset(asset)) => unless_known(&head.headers, asset.content_type, asset.bytes()),
+        Ok(Answer::Asset(asset)) => {
+            let bytes = Bytes::from_static(asset.content.as_bytes());
+            unless_known(&head.headers, asset.content_type, bytes)
+        }
         Ok(Answer::SeeOther(to)) => {
             let mut response = response(StatusCode::SEE_OTHER, HTML, Bytes::new());
             if let Ok(to) = HeaderValue::try_from(to) {
@@ -126,7 +126,7 @@ async fn route(
         same_origin(&head.headers)?;
     }
     let path = head.uri.path();
-    if let Some(asset) = Asset::find(path) {
+    if let Some(asset) = assets::find(path) {
         return Ok(Answer::Asset(asset));
     }
     let Some(rest) = path.strip_prefix(ROOT) else {
@@ -250,7 +250,7 @@ fn response(status: StatusCode, content_type: &'static str, body: Bytes) -> Resp
 /// Nothing but this console's own files is loaded, nobody frames it, and nothing is kept.
 fn protect(headers: &mut HeaderMap) {
     for (name, value) in [
-        (CONTENT_SECURITY_POLICY, POLICY),
+        (CONTENT_SECURITY_POLICY, SECURITY_POLICY),
         (CACHE_CONTROL, "no-cache"),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         // Forms have no Origin without a referrer.
@@ -272,5 +272,3 @@ const ROOT: &str = "/console/";
 const HTML: &str = "text/html; charset=utf-8";
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 const LARGEST_FORM: usize = 64 * 1024;
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; \
-     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";

@@ -2,17 +2,16 @@
 
 use std::time::Duration;
 
+use xks_page::{Count, Html, Milliseconds, counted, html, open_live, sparkline};
+
 use super::Console;
 use super::badge;
 use super::explain;
-use super::figures::{Count, Milliseconds, counted};
-use super::html::{Html, html};
-use super::layout::{Page, Place, open_live};
-use super::plot;
+use super::layout::{Page, Place};
 use super::stores::{self, PlaceView, StoreView};
 use crate::connection::ConnectionState;
 use crate::custom_key_store::CustomKeyStoreType;
-use crate::observation::ProxyRequest;
+use crate::observation::{ProxyRequest, STEP};
 use crate::rfc3339;
 use crate::simulator::Simulator;
 
@@ -133,7 +132,7 @@ fn card(page: &mut Html, console: &Console, store: &StoreView) {
     );
     problem(page, store);
     if store.kind == CustomKeyStoreType::ExternalKeyStore {
-        plot::sparkline(page, &store.observed.points);
+        sparkline(page, &store.observed.points, STEP);
         html!(page, "<p class=\"numbers\">{}</p>", numbers(store));
     }
     html!(

@@ -1,24 +1,26 @@
 //! One custom key store: its state and why, how its proxy does, its last requests, its moves, and its switches.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
+use xks_page::{
+    Count, Html, InUrl, Milliseconds, Plots, Point, Table, about, counted, fact, html, open_live,
+    piece,
+};
 
 use super::Console;
 use super::badge;
 use super::events_page::event_time;
 use super::explain;
-use super::figures::{Count, Milliseconds, about, counted, date_and_time, time_of_day};
-use super::html::{Html, InUrl, html};
-use super::layout::{Page, Place, Table, fact, open_live, piece};
+use super::figures::{date_and_time, time_of_day};
+use super::layout::{Page, Place};
 use super::overview::{buttons, kind, problem};
-use super::plot;
 use super::stores::{self, PlaceView, StoreView};
 use super::switches;
 use crate::custom_key_store::CustomKeyStoreType;
 use crate::events::Filter;
-use crate::observation::exception_name;
+use crate::observation::{STEP, exception_name};
 use crate::simulator::Simulator;
 
 /// The page; `None` if there is no such store.
@@ -38,7 +40,7 @@ pub(super) fn page(simulator: &Arc<Simulator>, console: &Console, id: &str) -> O
         html!(main, "<section><h2>The proxy, as KMS sees it</h2>");
         open_live(main, "plots", "");
         let patience = simulator.config().proxy_timeout;
-        plot::plots(main, &store.observed.points, patience);
+        plots(main, &store.observed.points, patience);
         html!(main, "</div>\n");
         open_live(main, "proxy", "");
         proxy(main, &store, simulator.clock().now());
@@ -168,6 +170,17 @@ fn proxy(page: &mut Html, store: &StoreView, now: SystemTime) {
         &piece!("{}", Count(observed.throttled)),
     );
     html!(page, "</dl>");
+}
+
+fn plots(page: &mut Html, points: &[Point], patience: Duration) {
+    let plots = Plots {
+        points,
+        step: STEP,
+        patience,
+        latencies: ["median", "slowest"],
+        slowest: "the slowest took",
+    };
+    plots.draw(page);
 }
 
 fn requests(page: &mut Html, store: &StoreView) {

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use xks_page::{Count, Html, html, open_live};
+
 use super::Console;
-use super::figures::{Count, date_and_time};
-use super::html::{Html, html};
-use super::layout::{Page, Place, open_live};
+use super::figures::date_and_time;
+use super::layout::{Page, Place};
 use super::stores::{self, FaultView, PlaceView};
 use super::switches::{self, RateForm, open, rate};
 use crate::fault::Scope;

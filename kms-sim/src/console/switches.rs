@@ -6,9 +6,7 @@ use std::sync::Arc;
 
 use super::Console;
 use super::events_page::Checked;
-use super::html::{Html, html};
 use super::infrastructure;
-use super::layout::open_live;
 use super::presets::PRESETS;
 use super::stores::{FaultView, PlaceView, StoreView};
 use crate::connection::ConnectionErrorCode;
@@ -20,6 +18,7 @@ use crate::simulator::Simulator;
 use crate::transitions::Phase;
 use xks_api::error::ErrorName;
 use xks_api::route::OperationName;
+use xks_page::{Html, html, open_live};
 
 /// All of them.
 pub(super) fn of_store(

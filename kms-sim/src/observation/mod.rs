@@ -17,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 use rustls_pki_types::CertificateDer;
 use xks_api::message::{EkmFleetDetail, HealthStatus};
 use xks_api::route::OperationName;
+use xks_page::Point;
 
 use crate::operation::Operation;
 use crate::proxy_failure::ProxyFailure;
@@ -25,8 +26,8 @@ use certificate::ProxyCertificate;
 use latency::Latency;
 pub(crate) use metrics::{Metric, MetricValue, of_simulator};
 pub(crate) use prometheus::{CONTENT_TYPE, exposition};
+pub(crate) use timeline::STEP;
 use timeline::Timeline;
-pub(crate) use timeline::{Point, STEP};
 
 /// What was seen of one external key store; clones share it.
 #[derive(Clone)]

@@ -5,6 +5,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use xks_page::Point;
+
 use super::latency::Latency;
 
 /// The last [`STEPS`] steps of time.
@@ -20,15 +22,6 @@ struct Step {
     requests: u64,
     errors: u64,
     latency: Latency,
-}
-
-/// One step of time, as it is drawn.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Point {
-    pub(crate) requests: u64,
-    pub(crate) errors: u64,
-    /// Median and maximum in milliseconds of the requests that were answered, or waited for.
-    pub(crate) latency: Option<(f64, f64)>,
 }
 
 impl Default for Timeline {

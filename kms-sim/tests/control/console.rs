@@ -287,7 +287,7 @@ fn an_unchanged_page_is_not_sent_again() {
     for path in [
         "/console/disconnect",
         "/console/look.css",
-        "/console/console.js",
+        "/console/live.js",
     ] {
         let first = simulator.look_with(path, &host);
         let tag = first.header("etag").expect("a tag").to_owned();

@@ -148,6 +148,7 @@ fn run(
     };
     match command {
         Command::Probe {} => Ok(Reply::Probed(server.probe())),
+        Command::Status { wanted } => Ok(Reply::Status(Box::new(server.status(&wanted)))),
         Command::Reload {} => match server.reload() {
             Ok(reloaded) => {
                 // Key managers that are away stand in no configuration's way, but whoever changed it wants to know.

@@ -1,15 +1,17 @@
-//! The admin listener: commands over TLS, each with the token of a named administrator.
+//! The admin listener: commands and the status page over TLS, to whoever shows the token of a named administrator.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
 use super::desk::Door;
-use super::socket::{Server, converse};
+use super::http::{Website, is_http};
+use super::socket::{IO_DEADLINE, Server, converse};
 
 /// Serves until it is dropped. `tls` gives the certificates of the moment.
 pub async fn listen(
@@ -18,13 +20,15 @@ pub async fn listen(
     tls: impl Fn() -> Option<Arc<rustls::ServerConfig>>,
 ) {
     let mut connections = JoinSet::new();
+    let website = Arc::new(Website::new(Arc::clone(&server)));
     loop {
         tokio::select! {
             Some(_) = connections.join_next() => {}
             accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
                 Ok((stream, _)) => {
                     if let Some(tls) = tls() {
-                        connections.spawn(connection(stream, tls, Arc::clone(&server)));
+                        let (server, website) = (Arc::clone(&server), Arc::clone(&website));
+                        connections.spawn(connection(stream, tls, server, website));
                     }
                 }
                 Err(error) => {
@@ -36,10 +40,25 @@ pub async fn listen(
     }
 }
 
-async fn connection(stream: TcpStream, tls: Arc<rustls::ServerConfig>, server: Arc<dyn Server>) {
+async fn connection(
+    stream: TcpStream,
+    tls: Arc<rustls::ServerConfig>,
+    server: Arc<dyn Server>,
+    website: Arc<Website>,
+) {
     let handshake = timeout(HANDSHAKE, TlsAcceptor::from(tls).accept(stream));
-    if let Ok(Ok(mut stream)) = handshake.await {
-        converse(&mut stream, None, Door::Proxy, server).await;
+    let Ok(Ok(stream)) = handshake.await else {
+        return;
+    };
+    // One byte and no more is read ahead, so that no copy of a secret stays behind.
+    let mut stream = BufReader::with_capacity(1, stream);
+    let first = match timeout(IO_DEADLINE, stream.fill_buf()).await {
+        Ok(Ok(&[first, ..])) => first,
+        _ => return,
+    };
+    match is_http(first) {
+        true => website.converse(stream).await,
+        false => converse(&mut stream, None, Door::Proxy, server).await,
     }
 }
 

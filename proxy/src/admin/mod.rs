@@ -1,7 +1,8 @@
 //! Administering a running proxy: a Unix socket in the data folder, one command and one
-//! reply per connection.
+//! reply per connection; and a listener, for commands as well as for browsers.
 //!
-//! `protocol` is what is said, `socket` and `listener` are the server's side, `client` and `remote` the command line's;
+//! `protocol` is what is said, `socket`, `listener` and `http` are the server's side, `client` and `remote` the command
+//! line's;
 //! `desk` sees to who asks and what waits for approval (`two_person`). What commands do is
 //! [`Administration`](crate::key_manager::embedded::Administration)'s.
 
@@ -9,6 +10,7 @@ mod asked;
 mod client;
 mod desk;
 mod govern;
+mod http;
 mod listener;
 mod protocol;
 mod remote;

@@ -19,6 +19,7 @@ use crate::key_manager::embedded::{
     AdminError, Administration, BackupSeal, CredentialInfo, Force, KeyInfo, KeyMaterial,
     NewCredential, RootKeySource, Usages, VersionState, timestamp,
 };
+use crate::status::{Status, Wanted};
 
 /// What an administrator asks for.
 #[derive(Debug, Deserialize, Serialize)]
@@ -124,6 +125,8 @@ pub enum Command {
     Reload {},
     /// A part of `check`
     Probe {},
+    /// `status`
+    Status { wanted: Wanted },
 }
 
 /// What an administrator gets.
@@ -158,6 +161,8 @@ pub enum Reply {
     Reloaded(Vec<String>),
     /// How each key manager does.
     Probed(Vec<Probed>),
+    /// How everything does.
+    Status(Box<Status>),
 }
 
 /// What a key manager made of an encryption and a decryption.
@@ -303,6 +308,7 @@ impl Command {
             Self::ListApprovals {} => ("list-approvals", ""),
             Self::Reload {} => ("reload", ""),
             Self::Probe {} => ("probe", ""),
+            Self::Status { .. } => ("status", ""),
         };
         (name, of.into())
     }
@@ -369,7 +375,7 @@ impl Command {
             | Self::Approve { .. }
             | Self::Reject { .. }
             | Self::ListApprovals {} => Err(Refusal::new(&"this is done for a proxy as a whole")),
-            Self::Reload {} | Self::Probe {} => Err(Refusal::new(
+            Self::Reload {} | Self::Probe {} | Self::Status { .. } => Err(Refusal::new(
                 &"only a running server does this, and none serves this data folder",
             )),
         }

@@ -26,6 +26,7 @@ use crate::audit::AuditLog;
 use crate::control::Scopes;
 use crate::key_manager::embedded::Administration;
 use crate::reload::Reloaded;
+use crate::status::{Status, Wanted};
 
 /// What an administrator asks of the server as a whole; called on threads that may block.
 pub trait Server: Send + Sync {
@@ -40,6 +41,9 @@ pub trait Server: Send + Sync {
 
     /// Has every key manager encrypt and decrypt.
     fn probe(&self) -> Vec<Probed>;
+
+    /// How everything does.
+    fn status(&self, wanted: &Wanted) -> Status;
 
     /// What is under two-person approval.
     fn approval(&self) -> ApprovalPolicy;
@@ -247,7 +251,7 @@ async fn receive(stream: &mut (impl AsyncRead + Unpin), peer: Option<u32>) -> io
 }
 
 const MAX_CONNECTIONS: usize = 16;
-const IO_DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const IO_DEADLINE: Duration = Duration::from_secs(10);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const DRAIN: Duration = Duration::from_secs(5);
 

@@ -21,6 +21,7 @@ use crate::control::Scopes;
 use crate::key_manager::KeyManagerError;
 use crate::key_manager::embedded::{Embedded, Force, RootKeySource, Usages, VersionState};
 use crate::reload::Reloaded;
+use crate::status::{Status, Wanted};
 
 struct Server {
     folder: TempDir,
@@ -51,6 +52,10 @@ impl super::Server for Unwilling {
 
     fn last_uses(&self) -> Vec<(AccessKeyId, OffsetDateTime)> {
         Vec::new()
+    }
+
+    fn status(&self, _: &Wanted) -> Status {
+        Status::default()
     }
 
     fn probe(&self) -> Vec<Probed> {

@@ -19,6 +19,7 @@ mod reload;
 mod root_key;
 mod serve;
 mod sockets;
+mod status;
 mod store;
 mod supervisor;
 mod telemetry;
@@ -60,6 +61,8 @@ enum Command {
     Dev(dev::Arguments),
     /// Try a configuration: all of its problems, TLS, key managers, credentials
     Check(check::Arguments),
+    /// See how the running server does: key managers, requests, errors, latency, certificates, keys, denials
+    Status(status::Arguments),
     /// Have the running server read its configuration again
     Reload(reload::Arguments),
     /// Prepare a data folder: root key, store, and the first credential
@@ -170,6 +173,7 @@ pub fn main() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments),
         Command::Dev(arguments) => dev::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Status(arguments) => status::run(arguments),
         Command::Reload(arguments) => reload::run(arguments),
         Command::Init(arguments) => init::run(arguments),
         Command::Key(arguments) => key::run(arguments),

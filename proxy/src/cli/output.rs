@@ -149,10 +149,12 @@ fn word(value: &impl Serialize) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-pub(super) fn table<const N: usize>(
-    head: [&str; N],
-    rows: Vec<[String; N]>,
-) -> Result<(), Failure> {
+pub(super) fn table<const N: usize>(head: [&str; N], all: Vec<[String; N]>) -> Result<(), Failure> {
+    print(rows(head, all).as_bytes())
+}
+
+/// The text of a table.
+pub(super) fn rows<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         let head = head.get(column).map_or(0, |cell| cell.len());
@@ -168,5 +170,5 @@ pub(super) fn table<const N: usize>(
         text.push_str(line.trim_end());
         text.push('\n');
     }
-    print(text.as_bytes())
+    text
 }

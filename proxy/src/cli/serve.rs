@@ -118,7 +118,8 @@ pub(super) fn serve(
             Some(guard)
         }
     };
-    if config.metrics_listen.is_some() {
+    // The status page tells of requests, too.
+    if config.metrics_listen.is_some() || config.admin_listen.is_some() {
         runtime = runtime.measured();
     }
     let runtime = Arc::new(runtime);
@@ -153,6 +154,10 @@ pub(super) fn serve(
             let (runtime, interval) = (Arc::clone(&runtime), config.health.probe_interval);
             tasks.spawn(async move { health::watch(&runtime, interval).await });
         }
+        {
+            let runtime = Arc::clone(&runtime);
+            tasks.spawn(async move { metrics::hour::keep(&runtime).await });
+        }
         let poll_interval = config.poll_interval;
         let reloader = Arc::new(Reloader::new(
             file.to_owned(),
@@ -174,6 +179,8 @@ pub(super) fn serve(
             Arc::clone(&supervisor),
         ));
         if let Some(listener) = admin {
+            let address = listener.local_addr().map_err(|e| cannot_start(&e))?;
+            tracing::info!("status page at https://{address}/status, for admins with a token");
             let runtime = Arc::clone(&runtime);
             let server = Arc::<Reloader>::clone(&reloader);
             let tls = move || runtime.snapshot().admin_tls.clone();

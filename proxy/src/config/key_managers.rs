@@ -28,6 +28,18 @@ pub enum KeyManagerConfig {
 }
 
 impl KeyManagerConfig {
+    /// Its `type`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Embedded(place) if place.database.is_some() => "postgres",
+            Self::Embedded(_) => "embedded",
+            #[cfg(feature = "pkcs11")]
+            Self::Pkcs11(_) => "pkcs11",
+            #[cfg(feature = "transit")]
+            Self::Transit(_) => "transit",
+        }
+    }
+
     /// Whether it keeps the credentials of external key stores, too.
     pub fn keeps_credentials(&self) -> bool {
         self.embedded().is_some()

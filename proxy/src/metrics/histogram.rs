@@ -7,7 +7,7 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(crate) struct Histogram {
     /// Of each of [`BOUNDS`], those above the bound before; the last ones are above all bounds.
-    counts: [AtomicU64; BOUNDS.len() + 1],
+    counts: [AtomicU64; BUCKETS],
     nanoseconds: AtomicU64,
 }
 
@@ -19,6 +19,13 @@ impl Histogram {
             count.fetch_add(1, Ordering::Relaxed);
         }
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+
+    /// How many are in each bucket.
+    pub(super) fn counts(&self) -> [u64; BUCKETS] {
+        self.counts
+            .each_ref()
+            .map(|count| count.load(Ordering::Relaxed))
     }
 
     /// How many took at most so long, for each bound; and how many there are.
@@ -41,10 +48,12 @@ impl Histogram {
 }
 
 /// Microseconds. A request of the embedded key manager takes some tens; KMS waits for 250,000.
-const BOUNDS: [u64; 16] = [
+pub(super) const BOUNDS: [u64; 16] = [
     25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 150_000, 200_000,
     250_000, 1_000_000,
 ];
+/// One for each bound, and one for what is above all of them.
+pub(super) const BUCKETS: usize = BOUNDS.len() + 1;
 
 #[cfg(test)]
 mod tests {

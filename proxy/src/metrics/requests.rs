@@ -1,24 +1,55 @@
 //! How requests ended, by operation, and how long they and their stages took.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use xks_api::error::ErrorName;
 use xks_api::route::OperationName;
 
+use super::denials::{Denials, Denied};
 use super::histogram::Histogram;
+use super::hour::{Hour, Tally};
 
 /// What is counted of one external key store.
 #[derive(Debug, Default)]
 pub struct StoreMetrics {
     operations: [OperationMetrics; 4],
+    denials: Denials,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct OperationMetrics {
     pub(super) endings: Endings,
     pub(super) duration: Histogram,
+    /// Requests do not touch it.
+    hour: Mutex<Hour>,
+}
+
+impl OperationMetrics {
+    pub(super) fn tally(&self) -> Tally {
+        Tally {
+            endings: self.endings.counts(),
+            durations: self.duration.counts(),
+        }
+    }
+
+    fn look(&self, now: Duration) -> Observed {
+        let all = self.tally();
+        let mut hour = self.hour.lock().unwrap_or_else(PoisonError::into_inner);
+        hour.look(now, all.clone());
+        let minutes = hour.minutes(now);
+        Observed { all, minutes }
+    }
+}
+
+/// What is known of one operation of a key store.
+#[derive(Debug)]
+pub(crate) struct Observed {
+    /// Since the process began.
+    pub(crate) all: Tally,
+    /// How many minutes ago, and what was then; of the last hour.
+    pub(crate) minutes: Vec<(u64, Tally)>,
 }
 
 impl StoreMetrics {
@@ -30,6 +61,23 @@ impl StoreMetrics {
             OperationName::Encrypt => encrypt,
             OperationName::Decrypt => decrypt,
         }
+    }
+}
+
+impl StoreMetrics {
+    /// Looks at the counts of each operation, so long after the process began.
+    pub(crate) fn look(&self, now: Duration) -> [(OperationName, Observed); 4] {
+        OperationName::ALL.map(|operation| (operation, self.of(operation).look(now)))
+    }
+
+    /// A policy denied a request.
+    pub(crate) fn denied(&self, denied: Denied) {
+        self.denials.add(denied);
+    }
+
+    /// The last denials, the newest first.
+    pub(crate) fn denials(&self) -> Vec<Denied> {
+        self.denials.newest_first()
     }
 }
 
@@ -45,7 +93,7 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
-    pub(super) fn all() -> impl Iterator<Item = Self> {
+    pub(crate) fn all() -> impl Iterator<Item = Self> {
         let errors = ErrorName::ALL.into_iter().map(Self::Error);
         let others = [Self::Ok, Self::MethodNotAllowed, Self::Abandoned];
         others.into_iter().chain(errors)
@@ -64,7 +112,7 @@ impl Ending {
     }
 
     /// `outcome` and `error_name`, which is empty without one.
-    pub(super) const fn labels(self) -> (&'static str, &'static str) {
+    pub(crate) const fn labels(self) -> (&'static str, &'static str) {
         match self {
             Self::Ok => ("ok", ""),
             Self::MethodNotAllowed => ("method_not_allowed", ""),
@@ -77,7 +125,10 @@ impl Ending {
 
 /// How often requests ended in each way.
 #[derive(Debug, Default)]
-pub(crate) struct Endings([AtomicU64; 3 + ErrorName::ALL.len()]);
+pub(crate) struct Endings([AtomicU64; WAYS]);
+
+/// How many ways to end there are.
+pub(super) const WAYS: usize = 3 + ErrorName::ALL.len();
 
 impl Endings {
     pub(super) fn count(&self, ending: Ending) {
@@ -86,7 +137,12 @@ impl Endings {
         }
     }
 
-    pub(super) fn get(&self, ending: Ending) -> u64 {
+    /// In the order of [`Ending::all`].
+    pub(super) fn counts(&self) -> [u64; WAYS] {
+        self.0.each_ref().map(|count| count.load(Ordering::Relaxed))
+    }
+
+    pub(crate) fn get(&self, ending: Ending) -> u64 {
         let count = self.0.get(ending.index());
         count.map_or(0, |count| count.load(Ordering::Relaxed))
     }

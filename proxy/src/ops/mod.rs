@@ -22,6 +22,7 @@ use crate::error::XksError;
 use crate::health::ProxyIdentity;
 use crate::key_manager::ExternalKey;
 use crate::key_store::ExternalKeyStore;
+use crate::metrics::Denied;
 use crate::pipeline::RawRequest;
 use crate::request_log::Record;
 
@@ -66,6 +67,8 @@ impl Context<'_> {
         };
         policy.decide(&access).map_err(|denial| {
             self.record.denied_by(&denial.by);
+            let denied = Denied::new(&access, &denial);
+            self.key_store.measures.denied(denied);
             XksError::ACCESS_DENIED.because(denial.why)
         })
     }

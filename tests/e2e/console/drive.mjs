@@ -2,20 +2,12 @@
 // without a script. Run by console.rs, which says where everything is.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { PHONE, fits, isAccessible, isMarked, mark, open, require, shot, tabTo, until } from "../browser.mjs";
 
-// The packages lie outside of the sources.
-const require = createRequire(join(process.env.XKS_TEST_NODE, "package.json"));
 const sdk = require("@aws-sdk/client-kms");
-const { chromium } = require("playwright-core");
-const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
 const stage = JSON.parse(process.env.STAGE);
 const site = process.env.CONSOLE;
-const LIMIT = 30_000;
 // What people may type as a name; none of it may become anything but text.
 const HOSTILE = `EU <script>alert(1)</script> & "payments" '<img src=x onerror=alert(2)>`;
 
@@ -32,16 +24,6 @@ async function control(method, path, body) {
   });
   assert.equal(answer.status, 200, `${method} ${path}`);
   return answer.json();
-}
-
-async function until(what, done) {
-  const end = Date.now() + LIMIT;
-  for (;;) {
-    const value = await done();
-    if (value) return value;
-    assert.ok(Date.now() < end, `waited for ${what}, in vain`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
 
 // --- What there is to look at -----------------------------------------------------------------------------------
@@ -83,67 +65,7 @@ for (let n = 0; n < 20; n += 1) assert.equal(await encrypt(), "none");
 
 // --- Who looks ----------------------------------------------------------------------------------------------------
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM, chromiumSandbox: false,
-  args: ["--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"],
-  env: { ...process.env, TMPDIR: tmpdir() },
-});
-const wrong = [];
-
-async function person(options) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 860 }, ...options });
-  context.setDefaultTimeout(LIMIT);
-  const page = await context.newPage();
-  watch(page);
-  return page;
-}
-
-function watch(page) {
-  page.on("console", (message) => {
-    if (message.type() === "error" || message.type() === "warning") wrong.push(`${page.url()}: ${message.text()}`);
-  });
-  page.on("pageerror", (error) => wrong.push(`${page.url()}: ${error}`));
-  page.on("dialog", (dialog) => { wrong.push(`a dialog: ${dialog.message()}`); dialog.dismiss(); });
-  page.on("request", (request) => {
-    const { origin } = new URL(request.url());
-    if (origin !== site) wrong.push(`a request to ${request.url()}`);
-  });
-}
-
-const shot = (page, name, fullPage = true) => page.screenshot({ path: join(process.env.SCREENSHOTS, `${name}.png`), fullPage });
-
-async function isAccessible(page) {
-  // Not added to the page, whose policy allows no foreign script.
-  await page.evaluate(axe);
-  const { violations } = await page.evaluate(() => globalThis.axe.run());
-  const told = violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join(" | ")}`);
-  assert.deepEqual(told, [], page.url());
-}
-
-async function fits(page) {
-  const [needed, there] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
-  assert.ok(needed <= there, `${page.url()} needs ${needed} of ${there} pixels`);
-}
-
-// By keyboard alone, from wherever the focus is.
-async function tabTo(page, selector) {
-  for (let n = 0; n < 80; n += 1) {
-    await page.keyboard.press("Tab");
-    const [found, seen] = await page.evaluate((wanted) => {
-      const active = document.activeElement;
-      return [active.matches(wanted), getComputedStyle(active).outlineStyle !== "none"];
-    }, selector);
-    if (found) {
-      assert.ok(seen, `the focus on ${selector} cannot be seen`);
-      return;
-    }
-  }
-  assert.fail(`no Tab leads to ${selector} on ${page.url()}`);
-}
-
-// A page that was loaded again has lost its mark.
-const mark = (page) => page.evaluate(() => { globalThis.marked = true; });
-const isMarked = (page) => page.evaluate(() => globalThis.marked === true);
+const { wrong, person, watch, close } = await open(site);
 const badge = (store, word) => `#state-${store}:text-is("${word}")`;
 const storePage = `${site}/console/stores/${external}`;
 
@@ -343,7 +265,7 @@ try {
 
   // In the dark, and on a phone.
   const night = await person({ colorScheme: "dark" });
-  const phone = await person({ viewport: { width: 360, height: 740 }, hasTouch: true, isMobile: true, deviceScaleFactor: 2, reducedMotion: "reduce" });
+  const phone = await person(PHONE);
   for (const [name, path] of [
     ["overview", "/console/"], ["store", `/console/stores/${external}`], ["cluster", `/console/stores/${hardware}`],
     ["confirm", `/console/stores/${external}/disconnect`], ["keys", "/console/keys"],
@@ -387,5 +309,5 @@ try {
     await picture.screenshot({ path: process.env.PICTURE });
   }
 } finally {
-  await browser.close();
+  await close();
 }

@@ -145,6 +145,28 @@ impl Administration {
         infos
     }
 
+    /// How many keys there are.
+    pub fn key_count(&self) -> usize {
+        self.live.keyring.keys().len()
+    }
+
+    /// The first `most` of the keys that are wanted, by id. The others are looked at and not told of.
+    pub fn keys_where(
+        &self,
+        wanted: impl Fn(&ExternalKeyId) -> bool,
+        most: usize,
+    ) -> Vec<(ExternalKeyId, KeyInfo)> {
+        let keys = self.live.keyring.keys();
+        let mut found: Vec<_> = keys.iter().filter(|(id, _)| wanted(id)).collect();
+        if found.len() > most {
+            found.select_nth_unstable_by_key(most, |(id, _)| *id);
+            found.truncate(most);
+        }
+        found.sort_unstable_by_key(|(id, _)| *id);
+        let info = |(id, key): (&ExternalKeyId, &Arc<Key>)| (id.clone(), self.info(id, key));
+        found.into_iter().map(info).collect()
+    }
+
     /// One key.
     ///
     /// # Errors

@@ -438,3 +438,34 @@ async fn a_backup_makes_the_same_store_elsewhere() {
 fn place(data_dir: &Path, root_key: &RootKeySource) -> StorePlace {
     StorePlace::folder(data_dir, root_key.clone())
 }
+
+#[test]
+fn a_part_of_many_keys_is_the_first_of_those_that_are_wanted() {
+    let (folder, root_key) = Folder::initialised(Folder::key_file);
+    let embedded = folder.open(&root_key).unwrap();
+    let administration = embedded.administration();
+    let ids: Vec<ExternalKeyId> = (0..2_000)
+        .map(|number| ExternalKeyId::try_from(&*format!("k{number:05}")).unwrap())
+        .collect();
+    administration
+        .create_keys(&ids, Usages::EncryptDecrypt)
+        .unwrap();
+    assert_eq!(administration.key_count(), 2_000);
+    let mut seen: Vec<ExternalKeyId> = Vec::new();
+    loop {
+        let after = seen.last().cloned();
+        let wanted = |id: &ExternalKeyId| after.as_ref().is_none_or(|after| id > after);
+        let part = administration.keys_where(wanted, 300);
+        if part.is_empty() {
+            break;
+        }
+        assert!(part.len() <= 300);
+        assert!(part.iter().all(|(id, info)| info.id == id.as_str()));
+        seen.extend(part.into_iter().map(|(id, _)| id));
+    }
+    assert_eq!(seen, ids);
+    let even = |id: &ExternalKeyId| id.as_str().ends_with("00");
+    let hundreds = administration.keys_where(even, 1_000);
+    assert_eq!(hundreds.len(), 20);
+    assert!(administration.keys_where(|_| true, 0).is_empty());
+}

@@ -3,7 +3,7 @@
 "use strict";
 
 (() => {
-  const INTERVAL = 1000;
+  const { name, every, process } = document.documentElement.dataset;
   const announcer = document.getElementById("announcer");
   const address = location.pathname + location.search.replace(/[?&]done=[a-z]+$/, "");
   // What was just done is told once.
@@ -67,8 +67,8 @@
 
   function take(text) {
     const page = new DOMParser().parseFromString(text, "text/html");
-    if (page.documentElement.dataset.process !== document.documentElement.dataset.process) {
-      // Another simulator, which knows none of these forms.
+    if (page.documentElement.dataset.process !== process) {
+      // Another process, which knows none of these forms.
       location.reload();
       return;
     }
@@ -100,14 +100,14 @@
       answers = status === 200 || status === 304;
       show(answers ? "Live" : "Not there any more");
     } catch {
-      if (answers) announcer.textContent = "kms-sim does not answer";
+      if (answers) announcer.textContent = `${name} does not answer`;
       answers = false;
-      show("kms-sim does not answer");
+      show(`${name} does not answer`);
     }
     asking = false;
   }
 
   document.addEventListener("visibilitychange", update);
-  setInterval(update, INTERVAL);
+  setInterval(update, Number(every));
   show("Live");
 })();

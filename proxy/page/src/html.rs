@@ -7,36 +7,49 @@ use std::fmt::{self, Display, Write as _};
 
 /// A piece of HTML.
 #[derive(Debug, Default)]
-pub(crate) struct Html(String);
+pub struct Html(String);
 
 /// Appends a template with its values escaped.
+#[macro_export]
 macro_rules! html {
     ($out:expr, $template:literal $(, $value:expr)* $(,)?) => {
         // A literal that is no literal any more captures no variables.
-        $out.write(format_args!(concat!($template) $(, $crate::console::html::Escaped(&$value))*))
+        $out.write(format_args!(concat!($template) $(, $crate::Escaped(&$value))*))
     };
 }
-pub(crate) use html;
+
+/// A piece that is one template.
+#[macro_export]
+macro_rules! piece {
+    ($template:literal $(, $value:expr)* $(,)?) => {{
+        let mut piece = $crate::Html::default();
+        $crate::html!(piece, $template $(, $value)*);
+        piece
+    }};
+}
 
 impl Html {
     /// For [`html!`] alone.
-    pub(crate) fn write(&mut self, what: fmt::Arguments<'_>) {
+    #[doc(hidden)]
+    pub fn write(&mut self, what: fmt::Arguments<'_>) {
         // Writing to a string does not fail.
         let _ = self.0.write_fmt(what);
     }
 
     /// Appends another piece.
-    pub(crate) fn push(&mut self, other: &Self) {
+    pub fn push(&mut self, other: &Self) {
         self.0.push_str(&other.0);
     }
 
-    pub(crate) fn into_string(self) -> String {
+    /// The text of it.
+    pub fn into_string(self) -> String {
         self.0
     }
 }
 
 /// A value as text of a page.
-pub(crate) struct Escaped<'v, T: ?Sized>(pub(crate) &'v T);
+#[derive(Debug)]
+pub struct Escaped<'v, T: ?Sized>(pub &'v T);
 
 impl<T: Display + ?Sized> Display for Escaped<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -67,7 +80,8 @@ impl fmt::Write for Escaping<'_, '_> {
 }
 
 /// A value as a part of a URL: one segment of a path, or one value of a query.
-pub(crate) struct InUrl<'v>(pub(crate) &'v str);
+#[derive(Clone, Copy, Debug)]
+pub struct InUrl<'v>(pub &'v str);
 
 impl Display for InUrl<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
