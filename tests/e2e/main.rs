@@ -61,6 +61,7 @@ mod load_tool;
 mod metrics;
 mod model;
 mod page;
+mod pages;
 mod pasted;
 mod postgresql_guide;
 mod quotas_guide;
