@@ -57,6 +57,7 @@ fn its_commands_of_the_aws_cli_go_through_a_stores_life() {
 
 #[test]
 fn its_configuration_for_terraform_is_valid() {
+    let _alone = crate::alone();
     let plugins = match terraform::plugins() {
         Ok(plugins) => plugins,
         Err(reason) => return backend::optional("proxy/docs/aws.md for Terraform", &reason),
