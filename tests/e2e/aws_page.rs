@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use harness::process::run;
-use harness::{backend, temp_dir};
+use harness::{backend, free_port, temp_dir};
 
 use crate::kms_commands::Commands;
 use crate::page::{Page, in_a_shell};
@@ -20,7 +20,8 @@ fn its_commands_of_the_aws_cli_go_through_a_stores_life() {
         return backend::missing("proxy/docs/aws.md", &reason);
     }
     let _alone = crate::alone();
-    let stage = Stage::start(&PACE);
+    let control = format!("127.0.0.1:{}", free_port());
+    let stage = Stage::start_with(&PACE, &[format!("--control={control}")]);
     let page = Page::read("proxy/docs/aws.md");
     let script = page
         .share("its_commands_of_the_aws_cli_go_through_a_stores_life")
@@ -39,11 +40,16 @@ fn its_commands_of_the_aws_cli_go_through_a_stores_life() {
     in_a_shell(&mut bash, folder.path())
         .env("XKS_PROXY_CONFIG", stage.proxy_config())
         .env("AWS_ENDPOINT_URL_KMS", stage.endpoint_url())
+        .env("KMS_SIM_CONTROL", format!("http://{control}"))
         .env("AWS_DEFAULT_REGION", REGION)
         .env("AWS_ACCESS_KEY_ID", "any")
         .env("AWS_SECRET_ACCESS_KEY", "any");
     let (status, stdout, stderr) = run(&mut bash, LIMIT);
     assert!(status.success(), "{stdout}{stderr}");
+    // The last command of the page shows what the clock has done to the credential.
+    let mut ages = stdout.lines().rev();
+    let age = ages.find(|line| line.contains("XksProxyCredentialAge"));
+    assert!(age.is_some_and(|line| line.contains("91 days")), "{stdout}");
     let commands = Commands::of(&stage);
     commands.ok(&["kms", "connect"]);
     let status = commands.json(&["kms", "status"]);
@@ -57,6 +63,7 @@ fn its_commands_of_the_aws_cli_go_through_a_stores_life() {
 
 #[test]
 fn its_configuration_for_terraform_is_valid() {
+    let _alone = crate::alone();
     let plugins = match terraform::plugins() {
         Ok(plugins) => plugins,
         Err(reason) => return backend::optional("proxy/docs/aws.md for Terraform", &reason),

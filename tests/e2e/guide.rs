@@ -154,6 +154,42 @@ fn its_code_for_rust_is_code_of_these_tests() {
     assert_eq!(region_of_the_guides_client().as_deref(), Some("us-east-1"));
 }
 
+#[test]
+fn the_versions_of_its_clients_are_those_of_these_tests() {
+    let read = |file: &str| std::fs::read_to_string(harness::workspace().join(file)).unwrap();
+    let python = read("tests/run");
+    let (cargo, node) = (
+        read("Cargo.toml"),
+        read("tests/e2e/clients/javascript/package.json"),
+    );
+    let guide = guide();
+    for (client, pinned, source) in [
+        ("boto3", "boto3==", &python),
+        ("AWS CLI, version 1", "awscli==", &python),
+        (
+            "AWS Encryption SDK for Python",
+            "aws-encryption-sdk==",
+            &python,
+        ),
+        ("aws-sdk-kms (Rust)", "aws-sdk-kms = { version = \"", &cargo),
+        (
+            "AWS SDK for JavaScript v3",
+            "\"@aws-sdk/client-kms\": \"",
+            &node,
+        ),
+    ] {
+        let (_, row) = guide
+            .text
+            .split_once(&format!("| {client} | "))
+            .expect(client);
+        let version = row.split(' ').next().unwrap();
+        assert!(
+            source.contains(&format!("{pinned}{version}")),
+            "{client}: {version}"
+        );
+    }
+}
+
 /// What the guide shows, so that it is compiled.
 fn region_of_the_guides_client() -> Option<String> {
     use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region};

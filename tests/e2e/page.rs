@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use harness::process::run;
@@ -130,7 +131,10 @@ pub(crate) fn run_commands(commands: &str, before: &str) -> Ran {
 /// Gives a shell the folder and the programs that pages take for granted, and nothing of the user's settings for AWS.
 pub(crate) fn in_a_shell<'c>(bash: &'c mut Command, folder: &Path) -> &'c mut Command {
     let programs = [binaries::xks_proxy(), binaries::kms_sim()];
-    let programs = programs.into_iter().chain(backend::aws_cli().ok());
+    // It takes its time to say that it is there.
+    static AWS: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let aws = AWS.get_or_init(|| backend::aws_cli().ok()).clone();
+    let programs = programs.into_iter().chain(aws);
     let folders = programs.filter_map(|program| Some(program.parent()?.to_owned()));
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = folders.chain(std::env::split_paths(&path));

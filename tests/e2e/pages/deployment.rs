@@ -14,6 +14,7 @@ use crate::page::{Page, in_a_shell};
 
 #[test]
 fn the_page_about_deployment_names_what_there_is() {
+    let _alone = crate::alone();
     let page = Page::read("proxy/docs/deployment.md");
     let commands = page
         .share("the_page_about_deployment_names_what_there_is")
@@ -39,6 +40,7 @@ fn the_page_about_deployment_names_what_there_is() {
 
 #[test]
 fn systemd_takes_the_drop_ins_of_the_pages() {
+    let _alone = crate::alone();
     if let Err(error) = Command::new("systemd-analyze").arg("--version").output() {
         return backend::missing("systemd-analyze", &error.to_string());
     }

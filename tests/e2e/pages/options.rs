@@ -14,6 +14,7 @@ use crate::page::Page;
 
 #[test]
 fn every_option_of_a_command_on_a_page_is_one_of_the_program() {
+    let _alone = crate::alone();
     let programs = Programs;
     let (mut problems, mut checked) = (Vec::new(), BTreeSet::new());
     for page in Page::all() {
@@ -31,6 +32,7 @@ fn every_option_of_a_command_on_a_page_is_one_of_the_program() {
 
 #[test]
 fn every_option_that_stands_alone_on_a_page_is_one_of_some_program() {
+    let _alone = crate::alone();
     let programs = Programs;
     let known = programs.all_options();
     let (mut problems, mut checked) = (Vec::new(), 0);
@@ -53,6 +55,7 @@ fn every_option_that_stands_alone_on_a_page_is_one_of_some_program() {
 /// In the column of a table whose head is a command, each cell goes on with that command.
 #[test]
 fn every_command_in_a_column_of_its_own_is_one_of_the_program() {
+    let _alone = crate::alone();
     let programs = Programs;
     let (mut problems, mut checked) = (Vec::new(), 0);
     for page in Page::all() {
@@ -70,6 +73,7 @@ fn every_command_in_a_column_of_its_own_is_one_of_the_program() {
 
 #[test]
 fn an_option_that_is_not_there_is_found() {
+    let _alone = crate::alone();
     let programs = Programs;
     let refused = |command: &str| programs.refuse(command).is_some_and(|found| found.is_err());
     assert!(refused("xks-proxy key list --colour"));

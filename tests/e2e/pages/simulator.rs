@@ -7,11 +7,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use harness::https::Connection;
 use harness::process::{Process, run};
 use harness::programs::{DevProxy, Simulator};
 use harness::{backend, binaries, free_port, temp_dir, workspace};
 use serde_json::{Value, json};
 
+use super::inline_code;
 use super::shown::{commands, without_numbers, words};
 use crate::clients::{Client as _, RustSdk};
 use crate::kms_commands::{Commands, object};
@@ -173,6 +175,22 @@ fn the_page_about_the_control_api_does_as_it_says() {
         .expect_err("everything is forgotten");
     succeed(restore);
     kms.call("DescribeKey", &key).expect("it is there again");
+
+    // What the pages say can be asked for answers.
+    let mut asked = 0;
+    for page in [&page, &Page::read("kms-sim/docs/observation.md")] {
+        let resources = inline_code(page).into_iter();
+        let resources = resources.filter_map(|code| Some(code.strip_prefix("GET ")?.to_owned()));
+        // Neither a name of something that is not there, nor what waits for events.
+        for path in resources.filter(|path| !path.contains(['{', '…']) && !path.contains("Wait"))
+        {
+            let places = ["/control/v1", "/control/v1/cloudhsm", ""];
+            let answers = places.map(|place| status_of(&control, &format!("{place}{path}")));
+            assert!(answers.contains(&200), "{}: {path}: {answers:?}", page.path);
+            asked += 1;
+        }
+    }
+    assert!(asked > 10, "{asked} resources");
 }
 
 #[test]
@@ -208,6 +226,14 @@ fn the_page_about_state_does_as_it_says() {
     let mut kms = RustSdk::new(format!("http://{address}"));
     kms.call("DescribeKey", &object(json!({"KeyId": "alias/app"})))
         .expect("a key of the seed");
+}
+
+fn status_of(control: &str, path: &str) -> u16 {
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {control}\r\nconnection: close\r\n\r\n");
+    let address = control.parse().expect("an address");
+    let mut connection = Connection::plain(address).expect("the control port");
+    let answer = connection.exchange(request.as_bytes());
+    answer.expect("an answer").status
 }
 
 /// A command of a page that starts a simulator with a control API, which tells where both are.
