@@ -337,3 +337,17 @@ fn the_same_records_under_another_root_key_are_the_next_generation() {
     assert_eq!(rewrapped.control, contents().control);
     assert!(difference.into_contents().keys.contains_key(&id("b")));
 }
+
+/// A passphrase takes its time, and what the platform gave at the start may be gone.
+#[test]
+fn the_root_key_is_asked_for_only_where_the_header_is_another() {
+    let (known, mut tables, file) = created();
+    let (next, write) = change(&known);
+    tables.write(&write);
+    std::fs::remove_file(file.source().path()).unwrap();
+    let (verified, _) = verify(&tables, &file, Some(&known)).unwrap();
+    assert_eq!(verified.mark(), next.mark());
+    assert!(verified.root_key_id() == known.root_key_id());
+    let anew = Known::verify(tables.raw(), &file.source(), None, PLACE).map(drop);
+    assert!(matches!(anew, Err(StoreError::RootKey(_))), "{anew:?}");
+}
