@@ -168,6 +168,55 @@ fn only_connected_has_a_client_and_only_failed_a_code() {
     }
 }
 
+/// The words of `ConnectionErrorCodeType` in the API's model, retyped.
+const CODES: [&str; 18] = [
+    "INVALID_CREDENTIALS",
+    "CLUSTER_NOT_FOUND",
+    "NETWORK_ERRORS",
+    "INTERNAL_ERROR",
+    "INSUFFICIENT_CLOUDHSM_HSMS",
+    "USER_LOCKED_OUT",
+    "USER_NOT_FOUND",
+    "USER_LOGGED_IN",
+    "SUBNET_NOT_FOUND",
+    "INSUFFICIENT_FREE_ADDRESSES_IN_SUBNET",
+    "XKS_PROXY_ACCESS_DENIED",
+    "XKS_PROXY_NOT_REACHABLE",
+    "XKS_VPC_ENDPOINT_SERVICE_NOT_FOUND",
+    "XKS_PROXY_INVALID_RESPONSE",
+    "XKS_PROXY_INVALID_CONFIGURATION",
+    "XKS_VPC_ENDPOINT_SERVICE_INVALID_CONFIGURATION",
+    "XKS_PROXY_TIMED_OUT",
+    "XKS_PROXY_INVALID_TLS_CONFIGURATION",
+];
+
+#[test]
+fn error_codes_are_those_of_the_api_on_the_wire_and_where_a_store_is_saved() {
+    let known: BTreeSet<_> = ConnectionErrorCode::ALL.map(|code| code.as_str()).into();
+    assert_eq!(known, BTreeSet::from(CODES));
+    for word in CODES {
+        let code = ConnectionErrorCode::from_wire(word).unwrap();
+        assert_eq!(code.as_str(), word);
+        assert_eq!(serde_json::to_value(code).unwrap(), word);
+    }
+    assert_eq!(ConnectionErrorCode::from_wire("xks_proxy_timed_out"), None);
+}
+
+#[test]
+fn a_saved_store_goes_on_where_it_was() {
+    let mut connected = Machine::restored(RestoredState::Connected(7));
+    assert_eq!(connected.client(), Some(&7));
+    assert_eq!(connected.connect(), Ok(Connect::Unchanged));
+    *connected.client_mut().unwrap() = 8;
+    assert_eq!(connected.disconnect(), Ok(Some(8)));
+
+    let mut failed = Machine::restored(RestoredState::Failed(CODE));
+    assert_eq!(failed.error_code(), Some(CODE));
+    let refused = Err(InvalidState(ConnectionState::Failed));
+    assert_eq!(failed.connect(), refused);
+    assert_eq!(failed.disconnect(), Ok(None));
+}
+
 /// Everything around a machine that its events depend on.
 #[derive(Clone, Eq, Hash, PartialEq)]
 struct World {

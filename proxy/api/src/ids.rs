@@ -271,8 +271,24 @@ mod tests {
     }
 
     #[test]
+    fn an_identifier_prints_as_its_text_and_is_found_by_it() {
+        fn check<T>(text: &str)
+        where
+            T: for<'t> TryFrom<&'t str> + fmt::Display + Borrow<str> + Eq + std::hash::Hash,
+        {
+            let id = T::try_from(text).ok().unwrap();
+            assert_eq!(id.to_string(), text);
+            let ids = std::collections::HashSet::from([id]);
+            assert!(ids.contains(text) && !ids.contains("") && !ids.contains("xyzzy"));
+        }
+        check::<ExternalKeyId>("demo-1");
+        check::<UriPathPrefix>("/dev/tenant-a");
+        check::<AccessKeyId>("ABCDEFGHIJKLMNOP2345");
+    }
+
+    #[test]
     fn a_secret_is_not_printed() {
         let secret = SecretAccessKey::try_from(&*"Sesame".repeat(8)).unwrap();
-        assert!(!format!("{secret:?}").contains("Sesame"));
+        assert_eq!(format!("{secret:?}"), "SecretAccessKey([redacted])");
     }
 }

@@ -173,6 +173,29 @@ mod tests {
     }
 
     #[test]
+    fn an_operation_has_the_specifications_name_and_all_but_the_health_check_a_key() {
+        let key = ExternalKeyId::try_from("k").unwrap();
+        for (operation, name, has_key) in [
+            (Operation::GetHealthStatus, "GetHealthStatus", false),
+            (
+                Operation::GetKeyMetadata(key.clone()),
+                "GetKeyMetadata",
+                true,
+            ),
+            (Operation::Encrypt(key.clone()), "Encrypt", true),
+            (Operation::Decrypt(key.clone()), "Decrypt", true),
+        ] {
+            assert_eq!(operation.name().as_str(), name);
+            assert_eq!(operation.external_key_id(), has_key.then_some(&key));
+        }
+        let names = OperationName::ALL.map(OperationName::as_str);
+        assert_eq!(
+            names,
+            ["GetHealthStatus", "GetKeyMetadata", "Encrypt", "Decrypt"]
+        );
+    }
+
+    #[test]
     fn what_is_no_api_path_is_not_found_whatever_the_method() {
         for path in [
             "",

@@ -88,7 +88,8 @@ mod tests {
                 &aad.to_vec().try_into().unwrap(),
                 &metadata.try_into().unwrap(),
             )
-            .0
+            .as_bytes()
+            .to_vec()
         };
         assert_eq!(frame(b"", b""), [0, 0, 0]);
         assert_eq!(frame(b"ab", b"c"), [0, 2, b'a', b'b', 1, b'c']);

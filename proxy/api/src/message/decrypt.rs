@@ -10,8 +10,8 @@ use super::encrypt::{
     AES_GCM, TOO_LONG, metadata_capacity, parse_aad, require_aes_gcm, require_key_arn,
 };
 use super::{
-    Base64Text, InvalidRequest, MAX_TEXT_LEN, MalformedResponse, base64_len, encode, parse_request,
-    parse_response,
+    Base64Text, InvalidRequest, MAX_TEXT_LEN, MalformedResponse, base64_len, encode, object,
+    parse_request, parse_response,
 };
 use crate::error::ErrorName;
 use crate::fields::{Aad, CiphertextMetadata, Plaintext};
@@ -128,7 +128,7 @@ impl DecryptResponse {
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Wire<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object::one")]
     request_metadata: RequestMetadata<'a>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     additional_authenticated_data: Option<Base64Text<'a>>,
@@ -190,6 +190,51 @@ mod tests {
         let response = DecryptResponse::parse(br#"{"plaintext": "SGVsbG8gV29ybGQh"}"#).unwrap();
         assert_eq!(response.plaintext.expose(), b"Hello World!");
         assert_eq!(&**response.encode(), br#"{"plaintext":"SGVsbG8gV29ybGQh"}"#);
+    }
+
+    #[test]
+    fn what_is_empty_is_not_in_the_request() {
+        let mut request = DecryptRequest::parse(REQUEST.as_bytes()).unwrap();
+        request.aad = Aad::default();
+        request.sealed.metadata = CiphertextMetadata::default();
+        let body = request.encode();
+        let ours: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        let members: Vec<_> = ours.as_object().unwrap().keys().collect();
+        assert_eq!(
+            members,
+            [
+                "authenticationTag",
+                "ciphertext",
+                "encryptionAlgorithm",
+                "initializationVector",
+                "requestMetadata"
+            ]
+        );
+        let again = DecryptRequest::parse(&body).unwrap();
+        assert_eq!(again.sealed, request.sealed);
+        assert!(again.aad.as_bytes().is_empty());
+    }
+
+    #[test]
+    fn a_ciphertext_of_65536_bytes_is_taken_and_one_more_is_not() {
+        for (len, taken) in [(65_536, true), (65_537, false)] {
+            let mut request = DecryptRequest::parse(REQUEST.as_bytes()).unwrap();
+            request.sealed.ciphertext = vec![7; len];
+            let body = request.encode();
+            match DecryptRequest::parse(&body) {
+                Ok(parsed) => assert!(taken && parsed.sealed == request.sealed),
+                Err(error) => assert!(!taken && error == TOO_LONG, "{len}: {error}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_request_is_encoded_into_one_buffer_of_about_its_size() {
+        let mut request = DecryptRequest::parse(REQUEST.as_bytes()).unwrap();
+        request.sealed.ciphertext = vec![7; 60_000];
+        request.aad = vec![7; 8_192].try_into().unwrap();
+        let body = request.encode();
+        assert!(body.capacity() < 2 * body.len());
     }
 
     #[test]

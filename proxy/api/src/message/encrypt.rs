@@ -5,8 +5,8 @@ use zeroize::Zeroizing;
 
 use super::base64_object::Base64Object;
 use super::{
-    Base64Text, InvalidRequest, MAX_TEXT_LEN, MalformedResponse, base64_len, encode, parse_request,
-    parse_response,
+    Base64Text, InvalidRequest, MAX_TEXT_LEN, MalformedResponse, base64_len, encode, object,
+    parse_request, parse_response,
 };
 use crate::error::ErrorName;
 use crate::fields::{Aad, CiphertextMetadata, InitializationVector, Plaintext};
@@ -160,7 +160,7 @@ impl EncryptResponse {
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Wire<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object::one")]
     request_metadata: RequestMetadata<'a>,
     #[serde(borrow, default, skip_serializing_if = "Option::is_none")]
     additional_authenticated_data: Option<Base64Text<'a>>,
@@ -304,6 +304,58 @@ mod tests {
     }
 
     #[test]
+    fn what_is_empty_or_was_not_asked_for_is_not_in_the_messages() {
+        let mut request = EncryptRequest::parse(REQUEST.as_bytes()).unwrap();
+        request.aad = Aad::default();
+        request.cdiv = None;
+        let ours: serde_json::Value = serde_json::from_slice(&request.encode()).unwrap();
+        let members: Vec<_> = ours.as_object().unwrap().keys().collect();
+        assert_eq!(
+            members,
+            ["encryptionAlgorithm", "plaintext", "requestMetadata"]
+        );
+
+        let mut response = EncryptResponse::parse(RESPONSE.as_bytes()).unwrap();
+        response.sealed.metadata = CiphertextMetadata::default();
+        response.cdiv = None;
+        let ours: serde_json::Value = serde_json::from_slice(&response.encode()).unwrap();
+        let members: Vec<_> = ours.as_object().unwrap().keys().collect();
+        assert_eq!(
+            members,
+            ["authenticationTag", "ciphertext", "initializationVector"]
+        );
+        assert_eq!(EncryptResponse::parse(&response.encode()), Ok(response));
+    }
+
+    #[test]
+    fn a_plaintext_of_65536_bytes_is_taken_and_one_more_is_not() {
+        for (len, taken) in [(65_536, true), (65_537, false)] {
+            let mut request = EncryptRequest::parse(REQUEST.as_bytes()).unwrap();
+            request.plaintext = Plaintext::from(&*vec![7; len]);
+            let body = request.encode();
+            match EncryptRequest::parse(&body) {
+                Ok(parsed) => assert!(taken && parsed.plaintext == request.plaintext),
+                Err(error) => assert!(!taken && error == TOO_LONG, "{len}: {error}"),
+            }
+        }
+    }
+
+    /// No copy of a plaintext stays behind in a smaller buffer, and memory is not wasted.
+    #[test]
+    fn a_request_is_encoded_into_one_buffer_of_about_its_size() {
+        let mut request = EncryptRequest::parse(REQUEST.as_bytes()).unwrap();
+        request.plaintext = Plaintext::from(&[7; 60_000][..]);
+        request.aad = vec![7; 8_192].try_into().unwrap();
+        assert!(request.encode().capacity() < 2 * request.encode().len());
+        // Each of these characters takes six bytes in JSON.
+        request.metadata.aws_principal_arn = "\u{1}".repeat(3_000).into();
+        let body = request.encode();
+        assert!(body.capacity() < 2 * body.len());
+        let again = EncryptRequest::parse(&body).unwrap();
+        assert_eq!(again.metadata, request.metadata);
+    }
+
+    #[test]
     fn each_defect_of_a_request_has_its_error() {
         use ErrorName::{UnsupportedOperation, Validation};
         let long = format!(r#""plaintext": "{}""#, "AAAA".repeat(22_000));
@@ -341,6 +393,19 @@ mod tests {
             assert_eq!(error.name, expected, "{to:.60}");
             assert!(error.message.len() < 512);
         }
+    }
+
+    #[test]
+    fn broken_json_and_wrong_members_are_told_apart() {
+        let message = |from: &str, to: &str| {
+            let body = REQUEST.replacen(from, to, 1);
+            EncryptRequest::parse(body.as_bytes()).unwrap_err().message
+        };
+        let broken = message("{", "{{");
+        assert_eq!(broken, message("\"AES_GCM\",", "\"AES_GCM\""));
+        let member = message("\"plaintext\"", "\"text\"");
+        assert_eq!(member, message("\"SGVsbG8gV29ybGQh\"", "7"));
+        assert!(broken.contains("JSON") && member.contains("member"));
     }
 
     #[test]

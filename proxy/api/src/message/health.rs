@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{InvalidRequest, MalformedResponse, parse_request, parse_response};
+use super::{InvalidRequest, MalformedResponse, object, parse_request, parse_response};
 use crate::metadata::HealthRequestMetadata;
 
 /// What KMS asks when a store is created, updated or connected, and every few minutes.
@@ -10,7 +10,7 @@ use crate::metadata::HealthRequestMetadata;
 #[serde(rename_all = "camelCase")]
 pub struct GetHealthStatusRequest<'a> {
     /// Which KMS operation asks.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object::one")]
     pub request_metadata: HealthRequestMetadata<'a>,
 }
 
@@ -43,6 +43,7 @@ pub struct GetHealthStatusResponse {
     /// Who made the external key manager.
     pub ekm_vendor: String,
     /// One to ten entries.
+    #[serde(deserialize_with = "object::list")]
     pub ekm_fleet_details: Vec<EkmFleetDetail>,
 }
 
@@ -117,6 +118,11 @@ mod tests {
         assert_eq!(
             &*parsed.request_metadata.kms_operation,
             "CreateCustomKeyStore"
+        );
+        let ours: serde_json::Value = serde_json::from_slice(&parsed.encode()).unwrap();
+        assert_eq!(
+            ours,
+            serde_json::from_str::<serde_json::Value>(request).unwrap()
         );
         let response = GetHealthStatusResponse::parse(RESPONSE.as_bytes()).unwrap();
         assert_eq!(

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{InvalidRequest, MalformedResponse, parse_request, parse_response};
+use super::{InvalidRequest, MalformedResponse, object, parse_request, parse_response};
 use crate::metadata::RequestMetadata;
 
 /// What KMS asks when it creates a key.
@@ -10,7 +10,7 @@ use crate::metadata::RequestMetadata;
 #[serde(rename_all = "camelCase")]
 pub struct GetKeyMetadataRequest<'a> {
     /// Who asked; without `kms_key_arn` for CreateKey.
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object::one")]
     pub request_metadata: RequestMetadata<'a>,
 }
 
@@ -129,7 +129,9 @@ mod tests {
         let parsed = GetKeyMetadataResponse::parse(body.as_bytes()).unwrap();
         assert_eq!(parsed.key_spec, KeySpec::Other("RSA_0".into()));
         assert_eq!(parsed.key_usage, [KeyUsage::Other("WRAP".into())]);
-        let many = format!("[{}]", ["\"WRAP\""; 11].join(","));
+        let [ten, many] = [10, 11].map(|n| format!("[{}]", vec!["\"WRAP\""; n].join(",")));
+        let parsed = GetKeyMetadataResponse::parse(body.replace("[\"WRAP\"]", &ten).as_bytes());
+        assert_eq!(parsed.unwrap().key_usage.len(), 10);
         for (from, to) in [
             ("DISABLED", "GONE"),
             ("\"keyUsage\":[\"WRAP\"],", ""),

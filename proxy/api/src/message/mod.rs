@@ -1,13 +1,14 @@
 //! Request and response of each operation: JSON bytes to typed values and back.
 //!
 //! The proxy parses requests and encodes responses; a KMS encodes requests and parses responses. Parsing is strict:
-//! standard base64 with padding, no duplicate members, every length as its type allows.
+//! objects that are objects, standard base64 with padding, no duplicate members, every length as its type allows.
 
 mod base64_object;
 mod decrypt;
 mod encrypt;
 mod health;
 mod key_metadata;
+mod object;
 
 use std::borrow::Cow;
 
@@ -22,6 +23,7 @@ pub use key_metadata::{
     GetKeyMetadataRequest, GetKeyMetadataResponse, KeySpec, KeyStatus, KeyUsage,
 };
 
+use self::object::Object;
 use crate::error::ErrorName;
 
 /// Why a request cannot be served as it stands: an error name and a constant message.
@@ -88,17 +90,21 @@ fn parse_request<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, InvalidReq
         InvalidRequest::validation("the request body is not valid JSON");
     // The whole at once: many times faster than string by string.
     let text = std::str::from_utf8(body).map_err(|_| NO_JSON)?;
-    serde_json::from_str(text).map_err(|e| match e.classify() {
-        serde_json::error::Category::Data => InvalidRequest::validation(
-            "a member of the request is missing, duplicated or not of its type",
-        ),
-        _ => NO_JSON,
-    })
+    let parsed = serde_json::from_str::<Object<T>>(text);
+    parsed
+        .map(|Object(request)| request)
+        .map_err(|e| match e.classify() {
+            serde_json::error::Category::Data => InvalidRequest::validation(
+                "a member of the request is missing, duplicated or not of its type",
+            ),
+            _ => NO_JSON,
+        })
 }
 
 /// Parses the JSON of a response.
 fn parse_response<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, MalformedResponse> {
-    serde_json::from_slice(body)
+    serde_json::from_slice::<Object<T>>(body)
+        .map(|Object(response)| response)
         .map_err(|_| MalformedResponse("not the JSON object that the operation answers with"))
 }
 

@@ -152,3 +152,58 @@ impl fmt::Display for Reason {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn the_operators_log_tells_each_reason_from_every_other() {
+        use Reason::*;
+        let reasons = [
+            MissingAuthorization,
+            DuplicateAuthorization,
+            MalformedAuthorization,
+            MalformedCredential,
+            MalformedSignedHeaders,
+            MalformedSignature,
+            HostNotSigned,
+            DateNotSigned,
+            WrongService,
+            QueryString,
+            UnusualPath,
+            UnusualMethod,
+            MissingHeader,
+            DuplicateHeader,
+            MalformedHeader,
+            HostMismatch,
+            MalformedDate,
+            DateOutOfScope,
+            ClockSkew { ahead_seconds: 301 },
+            ClockSkew {
+                ahead_seconds: -301,
+            },
+            UnknownAccessKeyId,
+            SignatureMismatch,
+            RegionNotAllowed,
+        ];
+        let texts: HashSet<_> = reasons.iter().map(Reason::to_string).collect();
+        assert_eq!(texts.len(), reasons.len());
+        assert!(texts.iter().all(|text| text.len() > 10));
+    }
+
+    #[test]
+    fn a_clock_that_is_off_is_told_by_how_much_and_which_way() {
+        for (ahead_seconds, told) in [
+            (301, "signed 301 seconds in the future"),
+            (-86_400, "signed 86400 seconds in the past"),
+            // A fraction of a second more than the limit.
+            (300, "signed 300 seconds in the future"),
+        ] {
+            let text = Reason::ClockSkew { ahead_seconds }.to_string();
+            assert!(text.starts_with(told), "{text}");
+        }
+    }
+}

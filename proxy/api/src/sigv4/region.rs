@@ -69,7 +69,8 @@ mod tests {
     #[test]
     fn region_bounds_and_characters() {
         for good in ["us-east-1", "us-gov-west-1", "x", &"a".repeat(64)] {
-            assert_eq!(Region::try_from(good).unwrap().as_str(), good);
+            let region = Region::try_from(good).unwrap();
+            assert_eq!((region.as_str(), &*region.to_string()), (good, good));
         }
         for bad in ["", "US-EAST-1", "us east", "us/east", &"a".repeat(65)] {
             assert_eq!(Region::try_from(bad), Err(InvalidRegion), "{bad}");

@@ -68,3 +68,56 @@ fn write_temporary(path: &Path, contents: &[u8]) -> io::Result<PathBuf> {
     file.sync_all()?;
     Ok(temporary)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_created_once_and_replaced_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        create(&path, b"first").unwrap();
+        let again = create(&path, b"second").unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        replace(&path, b"third").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"third");
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o600);
+        let names = fs::read_dir(folder.path()).unwrap();
+        assert_eq!(names.count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn what_an_interrupted_write_left_is_no_obstacle() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        fs::write(folder.path().join("secret.tmp"), b"a half").unwrap();
+        replace(&path, b"whole").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"whole");
+    }
+
+    #[test]
+    fn removing_what_is_not_there_is_done_and_what_cannot_be_removed_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        remove(&path).unwrap();
+        fs::write(&path, b"").unwrap();
+        remove(&path).unwrap();
+        assert!(!path.exists());
+        fs::create_dir(&path).unwrap();
+        assert!(remove(&path).is_err());
+    }
+
+    #[test]
+    fn the_folder_that_is_synced_is_the_files_own() {
+        let folder = tempfile::tempdir().unwrap();
+        sync_parent(&folder.path().join("file")).unwrap();
+        sync_parent(Path::new("file-of-the-current-folder")).unwrap();
+        let nowhere = sync_parent(&folder.path().join("nowhere/file")).unwrap_err();
+        assert_eq!(nowhere.kind(), io::ErrorKind::NotFound);
+    }
+}

@@ -89,3 +89,16 @@ pub(crate) fn timestamp(time: OffsetDateTime) -> String {
     time.format(&Rfc3339)
         .expect("years 0 to 9999 and whole minutes of offset")
 }
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_timestamp_is_that_of_rfc_3339() {
+        let time = datetime!(2026-11-24 09:05:07 UTC);
+        assert_eq!(timestamp(time), "2026-11-24T09:05:07Z");
+    }
+}

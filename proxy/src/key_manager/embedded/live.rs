@@ -182,6 +182,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_moment_is_of_the_clock_that_goes_on_while_the_machine_sleeps() {
+        let millis = || {
+            let text = std::fs::read_to_string("/proc/uptime").unwrap();
+            let seconds: f64 = text.split(' ').next().unwrap().parse().unwrap();
+            std::time::Duration::from_secs_f64(seconds).as_millis()
+        };
+        // The file has hundredths of a second.
+        let (before, now) = (millis(), u128::from(Moment::now().0));
+        assert!((before..=millis() + 10).contains(&now), "{before} {now}");
+    }
+
+    #[test]
+    fn the_age_of_a_snapshot_is_the_time_since_it_was_confirmed() {
+        let confirmed = Moment(Moment::now().0.saturating_sub(5_000));
+        let freshness = Freshness::limited(Duration::from_secs(60), confirmed);
+        let age = freshness.age().as_secs();
+        assert!((1..60).contains(&age), "{age}");
+        assert!(!freshness.is_over());
+    }
+
+    #[test]
     fn a_snapshot_is_over_when_its_age_is_and_fresh_when_confirmed_again() {
         let now = Moment::now();
         let freshness = Freshness::limited(Duration::from_secs(60), now);

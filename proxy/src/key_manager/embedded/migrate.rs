@@ -167,3 +167,111 @@ fn same_records(a: &Contents, b: &Contents) -> bool {
         && credentials(a) == credentials(b)
         && a.control == b.control
 }
+
+#[cfg(test)]
+mod tests {
+    use time::OffsetDateTime;
+    use zeroize::Zeroizing;
+
+    use super::super::record::{CredentialRecord, Usages};
+    use super::*;
+
+    const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    /// A key of two versions, a credential, a record that governs them; the same each time.
+    fn contents() -> Contents {
+        let mut key = KeyRecord::new(Usages::EncryptDecrypt, Zeroizing::new([1; 32]), NOW);
+        assert!(key.rotate(Zeroizing::new([2; 32]), NOW));
+        let credential = CredentialRecord {
+            uri_path_prefix: "/a".try_into().unwrap(),
+            secret: "s".repeat(43).as_str().try_into().unwrap(),
+            created: NOW,
+        };
+        Contents {
+            keys: [(id("a"), key)].into(),
+            credentials: [(access_key_id('A'), credential)].into(),
+            control: [("c".into(), b"1".to_vec())].into(),
+        }
+    }
+
+    fn id(name: &str) -> ExternalKeyId {
+        name.try_into().unwrap()
+    }
+
+    fn access_key_id(letter: char) -> AccessKeyId {
+        let text = letter.to_string().repeat(20);
+        text.as_str().try_into().unwrap()
+    }
+
+    #[test]
+    fn a_copy_that_is_not_what_it_is_of_is_found_whatever_differs() {
+        let migrated = compare(&contents(), &contents(), |_, _| {}).unwrap();
+        let Migrated {
+            keys,
+            versions,
+            credentials,
+        } = migrated;
+        assert_eq!((keys, versions, credentials), (1, 2, 1));
+        assert!(same_records(&contents(), &contents()));
+
+        type Change = fn(&mut Contents);
+        let changes: [(Change, &str); 12] = [
+            (|c| c.keys.clear(), "key a"),
+            (|c| drop(c.keys.insert(id("b"), key())), "key b"),
+            (|c| drop(c.keys.insert(id("a"), key())), "key a"),
+            (|c| a(c).usages = Usages::None, "key a"),
+            (
+                |c| a(c).status = xks_api::message::KeyStatus::Disabled,
+                "key a",
+            ),
+            (|c| a(c).current.material[31] ^= 1, "key a"),
+            (|c| a(c).earlier[0].material[0] ^= 1, "key a"),
+            (
+                |c| assert!(a(c).rotate(Zeroizing::new([3; 32]), NOW)),
+                "key a",
+            ),
+            (|c| c.credentials.clear(), "credential AAAA"),
+            (
+                |c| {
+                    let credential = c.credentials.get_mut(&access_key_id('A')).unwrap();
+                    credential.secret = "t".repeat(43).as_str().try_into().unwrap();
+                },
+                "credential AAAA",
+            ),
+            (
+                |c| {
+                    let (_, credential) = c.credentials.pop_first().unwrap();
+                    let more = CredentialRecord::decode(&credential.encode()).unwrap();
+                    c.credentials.insert(access_key_id('A'), credential);
+                    c.credentials.insert(access_key_id('B'), more);
+                },
+                "credential BBBB",
+            ),
+            (|c| c.control.clear(), "blocks and admins"),
+        ];
+        for (number, (change, expected)) in changes.into_iter().enumerate() {
+            let mut copy = contents();
+            change(&mut copy);
+            let error = compare(&contents(), &copy, |_, _| {}).unwrap_err();
+            assert!(error.to_string().contains(expected), "{number} {error}");
+            assert!(!same_records(&contents(), &copy), "{number}");
+        }
+    }
+
+    fn key() -> KeyRecord {
+        KeyRecord::new(Usages::EncryptDecrypt, Zeroizing::new([2; 32]), NOW)
+    }
+
+    fn a(contents: &mut Contents) -> &mut KeyRecord {
+        contents.keys.get_mut(&id("a")).unwrap()
+    }
+
+    #[test]
+    fn a_version_is_tried_and_not_only_compared() {
+        let number = VersionNumber::of_index(0).unwrap();
+        let [version, same, other] =
+            [1, 1, 2].map(|byte| VersionRecord::new(Zeroizing::new([byte; 32]), NOW));
+        assert_eq!(decrypts(number, &version, &same), Some(()));
+        assert_eq!(decrypts(number, &version, &other), None);
+    }
+}

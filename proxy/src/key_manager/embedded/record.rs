@@ -296,6 +296,43 @@ mod tests {
         }
     }
 
+    #[test]
+    fn usages_are_told_in_the_protocols_words() {
+        use KeyUsage::{Decrypt, Encrypt};
+        for (text, usages, words) in [
+            ("NONE", Usages::None, vec![]),
+            ("ENCRYPT", Usages::Encrypt, vec![Encrypt]),
+            ("DECRYPT", Usages::Decrypt, vec![Decrypt]),
+            (
+                "ENCRYPT,DECRYPT",
+                Usages::EncryptDecrypt,
+                vec![Encrypt, Decrypt],
+            ),
+        ] {
+            assert_eq!(Usages::try_from(text), Ok(usages));
+            assert_eq!(usages.to_string(), text);
+            assert_eq!(usages.as_slice(), words);
+        }
+        assert_eq!(
+            Usages::try_from("DECRYPT,ENCRYPT"),
+            Ok(Usages::EncryptDecrypt)
+        );
+        for bad in ["", "encrypt", "ENCRYPT,", "ENCRYPT, DECRYPT", "WRAP"] {
+            assert_eq!(Usages::try_from(bad), Err(InvalidUsages), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_rotated_key_has_its_earlier_material_under_its_earlier_number() {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let [first, second] = [[1; 32], [2; 32]].map(Zeroizing::new);
+        let mut key = KeyRecord::new(Usages::None, first.clone(), now);
+        assert_eq!(key.current_number().get(), 1);
+        assert!(key.rotate(second.clone(), now));
+        assert_eq!(key.current_number().get(), 2);
+        assert!(key.earlier[0].material == first && key.current.material == second);
+    }
+
     proptest! {
         #[test]
         fn any_bytes_are_a_record_or_not(bytes in prop::collection::vec(any::<u8>(), 0..200)) {

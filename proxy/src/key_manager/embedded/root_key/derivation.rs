@@ -88,3 +88,75 @@ impl Argon2id {
         Ok(RootKey(key))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn argon2id(memory_kib: u32, passes: u32, lanes: u32) -> Argon2id {
+        Argon2id {
+            memory_kib,
+            passes,
+            lanes,
+            salt: std::array::from_fn(|at| u8::try_from(at).unwrap()),
+        }
+    }
+
+    /// Made with the `cryptography` library: `Argon2id(salt=bytes(range(16)), length=32, iterations=3, lanes=4,
+    /// memory_cost=256).derive(b"correct horse battery")`.
+    #[test]
+    fn a_passphrase_gives_the_key_that_another_implementation_derives() {
+        let key = argon2id(256, 3, 4)
+            .derive(b"correct horse battery")
+            .unwrap();
+        let hex: String = key.expose().iter().map(|b| format!("{b:02x}")).collect();
+        let expected = "49350b61a17b8c6c98123a86ebced9f2560361e8fdb3daf3607dccff16ac5ba5";
+        assert_eq!(hex, expected);
+    }
+
+    /// RFC 9106, section 4: "the SECOND RECOMMENDED option".
+    #[test]
+    fn new_parameters_are_those_that_rfc_9106_recommends() {
+        let [a, b] = [(); 2].map(|()| Argon2id::random().unwrap());
+        assert_eq!((a.memory_kib, a.passes, a.lanes), (1 << 16, 3, 4));
+        assert_ne!(a.salt, b.salt);
+    }
+
+    #[test]
+    fn parameters_that_would_take_memory_or_hours_are_refused() {
+        for (memory_kib, passes, lanes, taken) in [
+            (512, 64, 4, true),
+            (512, 65, 4, false),
+            (512, 1, 64, true),
+            (520, 1, 65, false),
+            (1024 * 1024 + 8, 1, 1, false),
+            (7, 1, 1, false),
+            (8, 0, 1, false),
+            (8, 1, 0, false),
+        ] {
+            let derived = argon2id(memory_kib, passes, lanes).derive(b"correct horse battery");
+            assert_eq!(derived.is_ok(), taken, "{memory_kib} {passes} {lanes}");
+        }
+    }
+
+    #[test]
+    fn a_derivation_is_read_as_it_was_written() {
+        for derivation in [Derivation::Raw, Derivation::Argon2id(argon2id(1, 2, 3))] {
+            let mut bytes = Vec::new();
+            derivation.encode(&mut bytes);
+            assert_eq!(Derivation::decode(&bytes), Some(derivation));
+            bytes.push(0);
+            assert_eq!(Derivation::decode(&bytes), None);
+        }
+        let expected = [
+            &[2, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3][..],
+            &argon2id(1, 2, 3).salt,
+        ];
+        let mut bytes = Vec::new();
+        Derivation::Argon2id(argon2id(1, 2, 3)).encode(&mut bytes);
+        assert_eq!(bytes, expected.concat());
+        for bytes in [&[][..], &[0], &[3], &[2], &[2, 0, 0, 0, 1]] {
+            assert_eq!(Derivation::decode(bytes), None, "{bytes:?}");
+        }
+    }
+}

@@ -297,3 +297,91 @@ fn open_secret(path: &Path, protection: &Protection) -> Result<File, RootKeyErro
 const KEY_LEN: usize = 32;
 const MIN_PASSPHRASE_LEN: usize = 16;
 const MAX_PASSPHRASE_LEN: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// A secret file for its owner alone.
+    fn file(contents: &[u8]) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, contents).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        (folder, path)
+    }
+
+    /// Computed with Python's `hmac`: HMAC-SHA-256 of "xks-proxy root key id", its first eight bytes.
+    #[test]
+    fn a_root_keys_name_is_a_mac_and_not_the_key() {
+        let id = RootKey::from_bytes(Zeroizing::new([7; 32])).id();
+        assert_eq!(
+            (id.to_string(), format!("{id:?}")),
+            ("6e586ba7d5cb7c3c".into(), id.to_string())
+        );
+    }
+
+    #[test]
+    fn a_passphrase_is_the_text_of_a_file_without_the_line_end() {
+        for (text, expected) in [("a b", "a b"), ("a b\n", "a b"), ("a\nb\r\n\n", "a\nb")] {
+            let (_folder, path) = file(text.as_bytes());
+            assert_eq!(**read_passphrase(&path).unwrap(), *expected.as_bytes());
+        }
+        for (len, taken) in [
+            (0, false),
+            (1, true),
+            (1_024, true),
+            (1_025, false),
+            (5_000, false),
+        ] {
+            let (_folder, path) = file(&vec![b'a'; len]);
+            match read_passphrase(&path) {
+                Ok(text) => assert!(taken && text.len() == len, "{len}"),
+                Err(RootKeyError::PassphraseLength { .. }) => assert!(!taken, "{len}"),
+                Err(other) => panic!("{len}: {other}"),
+            }
+        }
+        let (_folder, path) = file(b"\n\n");
+        let empty = read_passphrase(&path);
+        assert!(matches!(empty, Err(RootKeyError::PassphraseLength { .. })));
+    }
+
+    #[test]
+    fn key_material_of_ones_own_is_read_as_it_is() {
+        let material: [u8; 32] = std::array::from_fn(|at| u8::try_from(at).unwrap());
+        let (_folder, path) = file(&material);
+        assert_eq!(*read_key_material(&path).unwrap(), material);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        let error = read_key_material(&path);
+        assert!(matches!(
+            error,
+            Err(RootKeyError::Mode { found: 0o644, .. })
+        ));
+    }
+
+    #[test]
+    fn what_the_platform_gives_is_roots_or_this_processs_and_not_for_everyone() {
+        let load = |path: &Path| {
+            let source = RootKeySource::Credential(path.to_owned());
+            source.load(&Derivation::Raw, RootKeyId([0; 8])).map(drop)
+        };
+        let (_folder, path) = file(&[7; 32]);
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o440)).unwrap();
+        load(&path).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o444)).unwrap();
+        assert!(matches!(
+            load(&path),
+            Err(RootKeyError::Mode { found: 0o444, .. })
+        ));
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, Some(65_534), None).unwrap();
+            assert!(matches!(load(&path), Err(RootKeyError::Owner { .. })));
+        } else {
+            // Root's, on every machine, and for everyone.
+            let passwd = load(Path::new("/etc/passwd"));
+            assert!(matches!(passwd, Err(RootKeyError::Mode { .. })));
+        }
+    }
+}

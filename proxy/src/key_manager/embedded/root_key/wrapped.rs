@@ -335,6 +335,71 @@ mod tests {
     }
 
     #[test]
+    fn a_next_key_that_the_store_does_not_know_is_removed() {
+        let (folder, _wrapper, source) = wrapped();
+        Embedded::init(folder.path(), &source).unwrap();
+        let good = std::fs::read(source.path()).unwrap();
+        let RootKeySource::Wrapped(wrapped) = &source else {
+            panic!("another source");
+        };
+        let next = next_key_path(source.path());
+        wrapped.write(&next, &RootKey::random().unwrap()).unwrap();
+        drop(Embedded::open(folder.path(), source.clone()).unwrap());
+        assert!(!next.exists());
+        assert_eq!(std::fs::read(source.path()).unwrap(), good);
+    }
+
+    #[test]
+    fn what_the_wrapping_key_encrypted_for_another_purpose_is_no_root_key() {
+        let (folder, _wrapper, source) = wrapped();
+        Embedded::init(folder.path(), &source).unwrap();
+        let RootKeySource::Wrapped(wrapped) = &source else {
+            panic!("another source");
+        };
+        let sealed = wrapped.with_key_manager(async |key_manager| {
+            let key = key_manager.resolve(&wrapped.key).await?;
+            let metadata = key.metadata()?;
+            let aad = FramedAad::new(&Aad::default(), &metadata);
+            key.seal(&Plaintext::from(&[7; 32][..]), metadata, &aad)
+                .await
+        });
+        std::fs::write(source.path(), encode(&sealed.unwrap())).unwrap();
+        let error = refusal(&folder, &source).to_string();
+        assert!(error.contains("does not verify"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_not_cut_to_one_that_fits() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("long");
+        for (len, read_len) in [(MAX_LEN, MAX_LEN), (MAX_LEN + 9, MAX_LEN + 1)] {
+            std::fs::write(&path, vec![7; len]).unwrap();
+            assert_eq!(read(&path).unwrap().len(), read_len);
+        }
+    }
+
+    #[test]
+    fn sources_are_the_same_where_file_key_and_key_manager_are() {
+        let (_folder, wrapper, source) = wrapped();
+        let RootKeySource::Wrapped(one) = &source else {
+            panic!("another source");
+        };
+        let changed = |change: fn(&mut WrappedRootKey)| {
+            let mut other = one.clone();
+            other.by = Arc::<Wrapper>::clone(&wrapper);
+            change(&mut other);
+            other
+        };
+        assert_eq!(changed(|_| {}), *one);
+        assert_ne!(changed(|it| it.path.push("x")), *one);
+        assert_ne!(changed(|it| it.key = "another".try_into().unwrap()), *one);
+        let text = format!("{one:?}");
+        for part in ["root.key.wrapped", "hsm", "wrapping"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
     fn what_does_not_unwrap_is_told() {
         let (folder, wrapper, source) = wrapped();
         Embedded::init(folder.path(), &source).unwrap();

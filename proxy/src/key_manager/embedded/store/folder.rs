@@ -121,3 +121,31 @@ pub(super) fn create_private(path: &Path) -> io::Result<File> {
         .mode(0o600)
         .open(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As a child process has it until its exec.
+    #[test]
+    fn the_lock_ends_with_its_owner_though_another_has_the_file_open() {
+        let data_dir = tempfile::tempdir().unwrap();
+        let folder = Folder::lock(data_dir.path()).unwrap();
+        let copy = folder._lock.0.try_clone().unwrap();
+        let second = Folder::lock(data_dir.path()).map(drop);
+        assert!(matches!(second, Err(StoreError::Held { .. })));
+        drop(folder);
+        Folder::lock(data_dir.path()).unwrap();
+        drop(copy);
+    }
+
+    #[test]
+    fn a_generation_file_that_cannot_be_read_is_not_taken_for_a_missing_one() {
+        let data_dir = tempfile::tempdir().unwrap();
+        let folder = Folder::lock(data_dir.path()).unwrap();
+        assert!(matches!(folder.mark(), Ok(None)));
+        std::fs::create_dir(&folder.generation).unwrap();
+        let error = folder.mark().map(drop);
+        assert!(matches!(error, Err(StoreError::Io { .. })), "{error:?}");
+    }
+}

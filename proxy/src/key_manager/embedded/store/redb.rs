@@ -320,7 +320,10 @@ fn open_database(folder: &Folder) -> Result<Database, StoreError> {
 fn is_access(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound | io::ErrorKind::StorageFull
+        io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::NotFound
+            | io::ErrorKind::StorageFull
     )
 }
 

@@ -119,3 +119,53 @@ impl StoreKeys {
 }
 
 const RECORD_AAD_FORMAT: u8 = 1;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KINDS: [Kind; 5] = [
+        Kind::Key,
+        Kind::Credential,
+        Kind::GenerationKey,
+        Kind::Backup,
+        Kind::Control,
+    ];
+
+    #[test]
+    fn a_record_opens_as_what_it_was_sealed_as_and_as_nothing_else() {
+        let root_key = RootKey::random().unwrap();
+        let keys = StoreKeys::derive(&root_key, [1; 16]);
+        let other_store = StoreKeys::derive(&root_key, [2; 16]);
+        let other_root_key = StoreKeys::derive(&RootKey::random().unwrap(), [1; 16]);
+        for (at, kind) in KINDS.into_iter().enumerate() {
+            let sealed = keys.seal(kind, "name", b"record").unwrap();
+            assert_eq!(**keys.open(kind, "name", &sealed).unwrap(), *b"record");
+            for (other_at, other) in KINDS.into_iter().enumerate() {
+                let opened = keys.open(other, "name", &sealed);
+                assert_eq!(opened.is_ok(), at == other_at, "{at} {other_at}");
+            }
+            for name in ["", "nam", "name2", "other"] {
+                assert!(keys.open(kind, name, &sealed).is_err(), "{name}");
+            }
+            assert!(other_store.open(kind, "name", &sealed).is_err());
+            assert!(other_root_key.open(kind, "name", &sealed).is_err());
+        }
+    }
+
+    #[test]
+    fn every_bit_and_every_byte_of_a_sealed_record_counts() {
+        let keys = StoreKeys::derive(&RootKey::random().unwrap(), [1; 16]);
+        let sealed = keys.seal(Kind::Key, "name", b"record").unwrap();
+        assert_eq!(sealed.len(), 12 + 6 + 16);
+        for bit in 0..8 * sealed.len() {
+            let mut bad = sealed.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(keys.open(Kind::Key, "name", &bad).is_err(), "{bit}");
+        }
+        for len in 0..sealed.len() {
+            assert!(keys.open(Kind::Key, "name", &sealed[..len]).is_err());
+        }
+        assert_ne!(keys.seal(Kind::Key, "name", b"record").unwrap(), sealed);
+    }
+}

@@ -156,6 +156,25 @@ fn a_folder_without_a_store_is_told_from_one_that_lost_it() {
     assert!(matches!(again, Err(StoreError::Missing { .. })));
 }
 
+/// Not even root may write this file.
+#[test]
+fn a_store_that_the_system_does_not_let_it_open_is_not_called_damaged() {
+    let folder = Folder::with_keys(1);
+    let path = folder.file("store.redb");
+    fs::rename(&path, folder.file("kept")).unwrap();
+    std::os::unix::fs::symlink("/proc/sys/kernel/ostype", &path).unwrap();
+    let error = folder.refusal();
+    assert!(matches!(error, StoreError::Io { .. }), "{error}");
+
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let error = folder.refusal();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    fs::remove_dir(&path).unwrap();
+    fs::rename(folder.file("kept"), &path).unwrap();
+    assert_eq!(folder.open().unwrap().1.keys.len(), 1);
+}
+
 #[test]
 fn an_interrupted_init_is_repeated_and_a_finished_one_is_not() {
     let folder = Folder::with_keys(0);

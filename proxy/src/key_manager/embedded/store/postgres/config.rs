@@ -172,12 +172,24 @@ mod tests {
                 .unwrap()
                 .is_local()
         );
+        assert!(url("postgres://xks@localhost/xks").unwrap().is_local());
+        assert!(!url("postgres://xks@db-1/xks").unwrap().is_local());
         assert!(!url("postgres://xks@db-1,localhost/xks").unwrap().is_local());
+        assert_eq!(
+            url("postgres://xks@db-1/xks").unwrap().to_string(),
+            "postgres://xks@db-1/xks"
+        );
         assert!(
             !url("postgres://xks@localhost/xks?hostaddr=192.0.2.1")
                 .unwrap()
                 .is_local()
         );
+        let parsed = url("postgres://xks@db-1:5433/keys").unwrap().parsed();
+        assert_eq!(
+            (parsed.get_user(), parsed.get_ports()),
+            (Some("xks"), &[5433][..])
+        );
+        assert_eq!(parsed.get_dbname(), Some("keys"));
         for (text, error) in [
             ("postgres://xks:secret@db/xks", InvalidDatabaseUrl::Password),
             (
@@ -195,9 +207,19 @@ mod tests {
     }
 
     #[test]
+    fn a_proxy_counts_as_gone_after_the_heartbeats_that_it_may_miss() {
+        let url = DatabaseUrl::from_str("postgres://xks@db-1/xks").unwrap();
+        let mut config = PostgresConfig::new(url);
+        config.heartbeat_interval = Duration::from_secs(7);
+        config.missed_heartbeats = 4;
+        assert_eq!(config.gone_after(), Duration::from_secs(28));
+    }
+
+    #[test]
     fn a_schema_name_needs_no_quoting() {
-        for good in ["xks_proxy", "a", "_1"] {
-            assert!(SchemaName::try_from(good).is_ok(), "{good}");
+        for good in ["xks_proxy", "a", "_1", &"a".repeat(40)] {
+            let name = SchemaName::try_from(good).unwrap();
+            assert_eq!((name.as_str(), &*name.to_string()), (good, good));
         }
         let long = "a".repeat(41);
         for bad in ["", "1a", "Xks", "a b", "a\"b", "pg_a", &*long] {

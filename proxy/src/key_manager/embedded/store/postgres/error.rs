@@ -94,3 +94,25 @@ impl PostgresError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_what_failed_without_what_came_of_it() {
+        let (place, cause) = (String::from("the database"), String::from("reset"));
+        let lost = PostgresError::Unreachable {
+            place: place.clone(),
+            cause: cause.clone(),
+        };
+        assert_eq!(lost.cause(), "reset");
+        assert_eq!(PostgresError::Unknown { place, cause }.cause(), "reset");
+        let path = PathBuf::from("ca.pem");
+        let cause = String::from("no certificate");
+        let file = PostgresError::File { path, cause };
+        assert_eq!(file.cause(), "no certificate");
+        let stale = PostgresError::Stale.to_string();
+        assert_eq!(PostgresError::Stale.cause(), stale);
+    }
+}

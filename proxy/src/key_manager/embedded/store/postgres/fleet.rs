@@ -197,3 +197,45 @@ fn tame(text: &str) -> String {
 
 /// More than any fleet has.
 const MAX_PROXIES: u32 = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn health_is_told_in_the_protocols_words_and_an_unknown_word_is_degraded() {
+        for health in [
+            HealthStatus::Active,
+            HealthStatus::Degraded,
+            HealthStatus::Unavailable,
+        ] {
+            assert_eq!(serde_json::to_value(health).unwrap(), word(health));
+            assert_eq!(told(word(health)), health);
+        }
+        assert_eq!(told("LATER"), HealthStatus::Degraded);
+    }
+
+    #[test]
+    fn the_databases_seconds_are_those_since_1970() {
+        let expected = datetime!(2026-11-24 12:36:00.5 UTC);
+        assert_eq!(moment(1_795_523_760.5), expected);
+        assert_eq!(moment(f64::NAN), OffsetDateTime::UNIX_EPOCH);
+        assert_eq!(moment(-1.0), OffsetDateTime::UNIX_EPOCH);
+    }
+
+    #[test]
+    fn what_another_proxy_says_of_itself_is_short_and_printable() {
+        assert_eq!(tame("host-1 \n\u{1b}[31m\u{e4}"), "host-1[31m");
+        assert_eq!(tame(&"a".repeat(200)), "a".repeat(128));
+    }
+
+    #[test]
+    fn each_start_of_a_proxy_is_another_member() {
+        let [a, b] = [(); 2].map(|()| Membership::new().id);
+        assert_ne!(a, b);
+        let (host, random) = a.rsplit_once('-').unwrap();
+        assert!(!host.is_empty() && random.len() == 8, "{a}");
+    }
+}

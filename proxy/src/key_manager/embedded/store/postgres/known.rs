@@ -462,3 +462,7 @@ fn with(rows: &Rows, change: &TableChange) -> Rows {
     }
     rows
 }
+
+#[cfg(test)]
+#[path = "known_tests.rs"]
+mod tests;
