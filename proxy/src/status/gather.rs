@@ -121,7 +121,7 @@ fn part<'s>(
         |store: &&&ExternalKeyStore| after.is_none_or(|after| store.prefix.as_str() > after);
     let mut rest = stores.iter().filter(is_after).copied();
     let rows: Vec<_> = rest.by_ref().take(PAGE).collect();
-    let next = rest.next().and(rows.last());
+    let next = rest.next().and_then(|_| rows.last());
     let next = next.map(|last| last.prefix.as_str().to_owned());
     (rows, next)
 }

@@ -1,6 +1,8 @@
 //! A proxy with an admin listener, two admins, and three external key stores, one on a key manager that is not there.
 
+use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -57,6 +59,8 @@ impl World {
         let mut process = Process::start(&mut command(&folder, &["serve"]));
         process.wait_until("open ports", LIMIT, |_| {
             let all = [api, admin].map(Connection::plain);
+            // The socket is the last to be there.
+            UnixStream::connect(folder.path().join(SOCKET)).ok()?;
             all.iter().all(Result::is_ok).then_some(())
         });
         Self {
@@ -100,10 +104,9 @@ impl World {
 
     /// Makes so many keys, named `many-0000` and so on, over one socket after another.
     pub(super) fn many_keys(&self, count: usize) {
-        use std::io::{Read as _, Write as _};
-        let socket = self.folder.path().join("data/admin.sock");
+        let socket = self.file(SOCKET);
         for number in 0..count {
-            let mut stream = std::os::unix::net::UnixStream::connect(&socket).expect("the socket");
+            let mut stream = UnixStream::connect(&socket).expect("the socket");
             let id = format!("many-{number:04}");
             let create = json!({"command": "create-key", "id": id, "usage": "ENCRYPT,DECRYPT"});
             writeln!(stream, "{create}").expect("a command");
@@ -259,7 +262,7 @@ fn command(folder: &TempDir, arguments: &[&str]) -> Command {
 
 fn config(api: SocketAddr, admin: SocketAddr, dead: SocketAddr) -> String {
     let [certificate, key] = ["server-ecdsa.crt.pem", "server-ecdsa.test-key.pem"];
-    let [certificate, key] = [certificate, key].map(|name| certificates::path(name));
+    let [certificate, key] = [certificate, key].map(certificates::path);
     format!(
         "listen = \"{api}\"\n\
          state_dir = \"state\"\n\
@@ -285,5 +288,6 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 pub(super) const PRINCIPAL: &str = "arn:aws:sts::111122223333:assumed-role/payroll-app/session";
+const SOCKET: &str = "data/admin.sock";
 const PLAINTEXT: &[u8] = b"a plaintext that is told to nobody";
 pub(super) const LIMIT: Duration = Duration::from_secs(60);
