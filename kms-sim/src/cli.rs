@@ -14,11 +14,13 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::completion;
 use crate::conformance_command::{self, ConformanceArgs};
 use crate::ctl::{self, CtlArgs};
 use crate::demo::{self, DemoArgs};
 use crate::descriptor_limit;
 use crate::log_output::{LogOutput, LogOutputGuard};
+use crate::manual;
 use crate::stub_command::{self, StubProxyArgs};
 use crate::trust;
 
@@ -49,6 +51,13 @@ enum Command {
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+    /// Writes the manual pages, one for each command, to a folder.
+    #[command(hide = true)]
+    Man {
+        /// The folder, which is made if it is not there.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
     },
 }
 
@@ -187,10 +196,12 @@ pub(crate) fn run() -> ExitCode {
         Command::StubProxy(arguments) => stub_command::run(&arguments),
         Command::Conformance(arguments) => return conformance_command::run(*arguments),
         Command::Completions { shell } => {
-            // Generated into a pipe that is closed early, it would panic.
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "kms-sim", &mut script);
+            let script = completion::script(shell, Cli::command());
             io::stdout().write_all(&script).map_err(Into::into)
+        }
+        Command::Man { folder } => {
+            manual::write(Cli::command(), &["xks-proxy", "xks-load"], &folder)
+                .map_err(|error| format!("{}: {error}", folder.display()).into())
         }
     };
     match result {
