@@ -36,6 +36,9 @@
 //! | `unseal` | a keyring in PostgreSQL whose root key an HSM or Transit wraps | raw HTTP |
 //! | `pasted` | what the README and the demo tell users to paste | boto3, AWS CLI |
 //! | `manual`, `completions` | a page for each command, and what the TAB key gives | man, groff; bash, zsh, fish |
+//! | `json` | what `--json` prints of every command of `xks-proxy` | itself |
+//! | `progress` | what is shown of long work, at a terminal and elsewhere | a pseudo-terminal |
+//! | `start_errors` | what the programs say when they cannot start | themselves |
 //! | `load_tool` | `xks-load`: what it sends, counts, and says of servers that do not do well | itself |
 
 mod audit;
@@ -53,6 +56,7 @@ mod faults;
 mod fleet;
 mod guide;
 mod hsm;
+mod json;
 mod kill_switch;
 mod kms_commands;
 mod kms_guide;
@@ -66,11 +70,13 @@ mod model;
 mod page;
 mod pasted;
 mod postgresql_guide;
+mod progress;
 mod quotas_guide;
 mod reload;
 mod rotations;
 mod scenario;
 mod stage;
+mod start_errors;
 mod story;
 mod terraform;
 mod traces;

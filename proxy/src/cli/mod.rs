@@ -17,6 +17,7 @@ mod location;
 mod manual;
 mod output;
 mod policy;
+mod progress;
 mod reload;
 mod root_key;
 mod serve;
@@ -267,4 +268,15 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    #[test]
+    fn every_command_that_prints_facts_prints_them_as_json() {
+        let reasons = [
+            ("serve", "serves; its log lines are JSON"),
+            ("dev", "serves; DIR/env says what a client needs"),
+            ("completions", "prints a script for a shell"),
+            ("man", "writes pages for people"),
+        ];
+        let without = manual::without_json(Cli::command());
+        assert_eq!(without, reasons.map(|(command, _)| command));
+    }
 }
