@@ -109,7 +109,7 @@ fn places() -> Vec<(&'static str, u32, &'static str)> {
                     .any(|of| text.contains(&format!("{of}{maker}")))
                     || text.trim_start().starts_with(*maker)
             };
-            if MAKERS.iter().any(|maker| starts(&maker)) {
+            if MAKERS.iter().any(starts) {
                 places.push((file, line, text.trim()));
             }
         }

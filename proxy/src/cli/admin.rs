@@ -105,7 +105,7 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             output,
         } => create(name, to, hash, proxy, output),
         AdminCommand::Token { to, output } => {
-            let hash = token_hash(&*make(Some(&to))?);
+            let hash = token_hash(&make(Some(&to))?);
             let object = json!({"token_hash": hash, "token_file": to.display().to_string()});
             output.done(&hash, &object)
         }
