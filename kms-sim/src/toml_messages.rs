@@ -109,7 +109,7 @@ fn places() -> Vec<(&'static str, u32, &'static str)> {
                     .any(|of| text.contains(&format!("{of}{maker}")))
                     || text.trim_start().starts_with(*maker)
             };
-            if MAKERS.iter().any(|maker| starts(&maker)) {
+            if MAKERS.iter().any(starts) {
                 places.push((file, line, text.trim()));
             }
         }
@@ -389,11 +389,33 @@ id = "1234abcd-12ab-34cd-56ef-1234567890a3"
 custom-key-store = "cks-0123456789abcdef0"
 xks-key-id = "demo"
 rotation-period-days = 90
+[[keys]]
+id = "1234abcd-12ab-34cd-56ef-1234567890a4"
+policy-file = 5
+[[custom-key-stores]]
+id = "cks-0123456789abcdef2"
+name = "three"
+uri-endpoint = "https://xks.test"
+uri-path = "/a/kms/xks/v1"
+access-key-id = "ABCDEFGHIJKLMNOPQRST"
+[[custom-key-stores]]
+id = "cks-0123456789abcdef3"
+name = "four"
+uri-endpoint = "https://xks.test"
+uri-path = "/b/kms/xks/v1"
+access-key-id = "ABCDEFGHIJKLMNOPQRST"
+secret-access-key = 5
+secret-access-key-file = "text"
 "#;
 const TOGETHER_MESSAGES: &[&str] = &[
     "x.toml:14: keys[0].xks-key-id: found nothing; expected 1 to 128 of A-Z a-z 0-9 - . _",
     "x.toml:20: keys[1].xks-key-id: found one; expected none, for a key of a CloudHSM key store",
     "x.toml:25: keys[2].rotation-period-days: found a period; expected none: KMS rotates neither",
+    "x.toml:28: keys[3].policy-file: found 5; expected a file with a key policy in JSON",
+    "x.toml:29: custom-key-stores[2].secret-access-key: found nothing; expected 43 to 64 of A-Z a-z 0-9 / + =, or the",
+    "x.toml:41: custom-key-stores[3].secret-access-key: found 5; expected 43 to 64 of A-Z a-z 0-9 / + =",
+    "x.toml:41: custom-key-stores[3].secret-access-key: found beside secret-access-key-file; expected one of the two",
+    "x.toml:42: custom-key-stores[3].secret-access-key-file: found a file with another content; expected a file with",
 ];
 
 const ACCOUNTS: &str = r#"[[principals]]
