@@ -233,3 +233,33 @@ const MAX_CONNECTIONS: usize = 2;
 /// The server's own ends of waiting: a proxy that stops in the middle of a change does not hold up the others.
 const SESSION_SETTINGS: &str =
     "-c statement_timeout=5s -c lock_timeout=4s -c idle_in_transaction_session_timeout=6s";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_name_database_and_schema_and_all_that_lies_behind_a_failure() {
+        let url = "postgres://xks@db-1:5433/keys".parse().unwrap();
+        let database = Database::new(&PostgresConfig::new(url));
+        let place = "the database postgres://xks@db-1:5433/keys, schema xks_proxy";
+        assert_eq!(database.place(), place);
+
+        #[derive(Debug, thiserror::Error)]
+        #[error("no connection")]
+        struct Outer(#[source] std::io::Error);
+        let refused = std::io::Error::other("connection refused");
+        for (error, expected) in [
+            (
+                database.unreachable(&Outer(refused)),
+                "no connection: connection refused",
+            ),
+            (database.silent(), "it does not answer"),
+        ] {
+            let PostgresError::Unreachable { place: told, cause } = error else {
+                panic!("{error}");
+            };
+            assert_eq!((&*told, &*cause), (place, expected));
+        }
+    }
+}
