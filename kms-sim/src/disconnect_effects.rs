@@ -16,7 +16,7 @@ use crate::connection::{
     Change, Connect, Connection, ConnectionErrorCode, ConnectionState, InvalidState,
 };
 use crate::custom_key_store::{CustomKeyStoreId, CustomKeyStoreType, invalid_state};
-use crate::key::{Key, Origin};
+use crate::key::{AdminState, Key, Origin};
 use crate::key_material::KeyMaterial;
 use crate::key_state::{KeyState, permit};
 use crate::key_usage::check_usage;
@@ -75,6 +75,25 @@ fn effect(operation: Operation, key: &Key) -> Effect {
         (Ok(()), Err(error)) => Effect::Fails(error),
         (Err(error), _) => Effect::Never(error),
     }
+}
+
+/// KeyState of a key of such a store for [`STATES`], by what its owner has decided.
+pub(crate) fn key_states(kind: CustomKeyStoreType) -> Vec<(&'static str, [KeyState; 5])> {
+    let decisions = [
+        ("enabled it", AdminState::Enabled),
+        ("disabled it", AdminState::Disabled),
+        (
+            "scheduled its deletion",
+            AdminState::PendingDeletion(SystemTime::UNIX_EPOCH),
+        ),
+    ];
+    let of = |(words, decision)| {
+        let mut key = example(kind)?;
+        key.admin_state = decision;
+        let states = STATES.map(|connection| key.state_by(|_| Some(connection)));
+        Some((words, states))
+    };
+    decisions.into_iter().filter_map(of).collect()
 }
 
 /// A key of a store of that kind; `None` if it cannot be made up.

@@ -212,10 +212,15 @@ impl Key {
         stores: &CustomKeyStores,
         connection: impl Fn(&CustomKeyStore) -> ConnectionState,
     ) -> KeyState {
-        let connected = |id: &CustomKeyStoreId| {
-            let store = stores.find(id.as_str());
-            store.is_some_and(|store| connection(store) == ConnectionState::Connected)
-        };
+        self.state_by(|id| stores.find(id.as_str()).map(&connection))
+    }
+
+    /// As [`state`](Self::state), by what is said of the connection of its store.
+    pub(crate) fn state_by(
+        &self,
+        connection: impl Fn(&CustomKeyStoreId) -> Option<ConnectionState>,
+    ) -> KeyState {
+        let connected = |id: &CustomKeyStoreId| connection(id) == Some(ConnectionState::Connected);
         match self.admin_state {
             AdminState::PendingDeletion(_) => KeyState::PendingDeletion,
             AdminState::PendingReplicaDeletion(_) => KeyState::PendingReplicaDeletion,

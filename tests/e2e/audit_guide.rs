@@ -5,7 +5,8 @@ use crate::page::Page;
 #[test]
 fn the_page_about_the_audit_log_leads_to_lines_that_are_verified() {
     let _alone = crate::alone();
-    let ran = Page::read("proxy/docs/audit.md").run(5);
+    let ran = Page::read("proxy/docs/audit.md")
+        .run("the_page_about_the_audit_log_leads_to_lines_that_are_verified");
     ran.says(&[
         "audit log: lines go to",
         "each is as it was written, and none is missing",

@@ -130,7 +130,7 @@ fn a_denial_is_an_exception_of_kms_and_a_line_in_the_proxys_log() {
 fn the_page_about_authorization_does_as_it_says() {
     let _alone = crate::alone();
     let page = Page::read("proxy/docs/authorization.md");
-    let ran = page.run(6);
+    let ran = page.run("the_page_about_authorization_does_as_it_says");
     let stdout = &ran.stdout;
     // What the page shows of the commands' output is what they print.
     for shown in page.blocks("text") {

@@ -1,62 +1,55 @@
-//! `proxy/docs/aws.md` and `kms.md`: the commands of the first are run against kms-sim as far as that has them, the rest
-//! is parsed by the tool that it is for, and every option that a page names is one of its program.
+//! `proxy/docs/aws.md`: its commands are run against kms-sim as far as that has them, the rest is parsed by the tool that it
+//! is for.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use harness::process::run;
-use harness::{backend, binaries, temp_dir};
+use harness::{backend, free_port, temp_dir};
 
 use crate::kms_commands::Commands;
-use crate::page::blocks;
+use crate::page::{Page, in_a_shell};
+use crate::pages::stand_ins;
 use crate::scenario::PACE;
 use crate::stage::{REGION, Stage};
 use crate::terraform;
 
-fn page(name: &str) -> (PathBuf, String) {
-    let path = harness::workspace().join("proxy/docs").join(name);
-    let text = std::fs::read_to_string(&path).unwrap();
-    (path, text)
-}
-
 #[test]
 fn its_commands_of_the_aws_cli_go_through_a_stores_life() {
-    let aws = match backend::aws_cli() {
-        Ok(aws) => aws,
-        Err(reason) => return backend::missing("proxy/docs/aws.md", &reason),
-    };
+    if let Err(reason) = backend::aws_cli() {
+        return backend::missing("proxy/docs/aws.md", &reason);
+    }
     let _alone = crate::alone();
-    let stage = Stage::start(&PACE);
-    let (_, text) = page("aws.md");
-    let script = blocks(&text, "sh").concat();
+    let control = format!("127.0.0.1:{}", free_port());
+    let stage = Stage::start_with(&PACE, &[format!("--control={control}")]);
+    let page = Page::read("proxy/docs/aws.md");
+    let script = page
+        .share("its_commands_of_the_aws_cli_go_through_a_stores_life")
+        .rest();
     let script = script
         .replace("https://xks.example.com", "https://xks.test")
         .replace("/tenant-a", "/dev/tenant-a")
         .replace("name tenant-a", "name dev-tenant-a");
-    // What kms-sim is not is checked against the model of the service, and not sent.
-    let aws = aws.display();
-    let proxy = binaries::xks_proxy();
-    let prelude = format!(
-        "aws() {{ case $1 in ec2) command '{aws}' \"$@\" --generate-cli-skeleton output;; *) command '{aws}' \"$@\";; esac; }}\n\
-         xks-proxy() {{ '{}' \"$@\"; }}\nbalancer=arn:aws:elasticloadbalancing:x\nxks-proxy key create payroll\n",
-        proxy.display()
-    );
+    // The network of an account, and the external key, are what the page takes for granted.
+    let prelude = stand_ins::functions(&[&stand_ins::AWS])
+        + "vpc=vpc-0123456789abcdef0 subnets='subnet-a subnet-b' proxies='Id=10.0.1.10 Id=10.0.2.10' zone=Z0123456789ABC\n\
+           topic=arn:aws:sns:us-east-1:111122223333:on-call\nxks-proxy key create payroll\n";
     let folder = temp_dir();
     let mut bash = Command::new("bash");
-    bash.args(["-e", "-o", "pipefail", "-c", &(prelude + &script)])
-        .current_dir(folder.path())
+    bash.args(["-e", "-o", "pipefail", "-c", &(prelude + &script)]);
+    in_a_shell(&mut bash, folder.path())
         .env("XKS_PROXY_CONFIG", stage.proxy_config())
         .env("AWS_ENDPOINT_URL_KMS", stage.endpoint_url())
+        .env("KMS_SIM_CONTROL", format!("http://{control}"))
         .env("AWS_DEFAULT_REGION", REGION)
         .env("AWS_ACCESS_KEY_ID", "any")
-        .env("AWS_SECRET_ACCESS_KEY", "any")
-        .env("AWS_CONFIG_FILE", "/dev/null")
-        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-        .env("AWS_PAGER", "");
+        .env("AWS_SECRET_ACCESS_KEY", "any");
     let (status, stdout, stderr) = run(&mut bash, LIMIT);
     assert!(status.success(), "{stdout}{stderr}");
+    // The last command of the page shows what the clock has done to the credential.
+    let mut ages = stdout.lines().rev();
+    let age = ages.find(|line| line.contains("XksProxyCredentialAge"));
+    assert!(age.is_some_and(|line| line.contains("91 days")), "{stdout}");
     let commands = Commands::of(&stage);
     commands.ok(&["kms", "connect"]);
     let status = commands.json(&["kms", "status"]);
@@ -70,13 +63,31 @@ fn its_commands_of_the_aws_cli_go_through_a_stores_life() {
 
 #[test]
 fn its_configuration_for_terraform_is_valid() {
+    let _alone = crate::alone();
     let plugins = match terraform::plugins() {
         Ok(plugins) => plugins,
         Err(reason) => return backend::optional("proxy/docs/aws.md for Terraform", &reason),
     };
-    let (_, text) = page("aws.md");
+    let page = Page::read("proxy/docs/aws.md");
+    let text = page
+        .share("its_configuration_for_terraform_is_valid")
+        .rest();
     let folder = temp_dir();
-    let text = blocks(&text, "hcl").concat() + "\nvariable \"network_load_balancer_arn\" {}\n";
+    let variables = [
+        "vpc_id",
+        "zone_id",
+        "topic_arn",
+        "access_key_id",
+        "raw_secret_access_key",
+    ];
+    let lists = ["subnet_ids", "proxy_addresses"];
+    let variables = variables
+        .map(|name| format!("variable \"{name}\" {{}}\n"))
+        .concat();
+    let lists = lists
+        .map(|name| format!("variable \"{name}\" {{ type = list(string) }}\n"))
+        .concat();
+    let text = format!("{text}\n{variables}{lists}");
     std::fs::write(folder.path().join("main.tf"), text).unwrap();
     let plugins = format!("-plugin-dir={}", plugins.display());
     for arguments in [
@@ -96,55 +107,24 @@ fn its_configuration_for_terraform_is_valid() {
 }
 
 #[test]
-fn every_option_that_the_pages_name_is_one_of_the_program() {
-    let mut checked = BTreeSet::new();
-    for name in ["aws.md", "kms.md"] {
-        let (path, text) = page(name);
-        let in_blocks = blocks(&text, "sh").concat().replace("\\\n", " ");
-        let without_comment = |line: &str| line.split(" #").next().unwrap_or_default().to_owned();
-        let in_blocks = in_blocks.lines().map(without_comment);
-        // What stands between single backticks, also across the end of a line.
-        let prose: String = text.split("```").step_by(2).collect();
-        let inline = prose.split('`').skip(1).step_by(2);
-        let inline = inline.map(|code| code.replace('\n', " "));
-        for command in in_blocks.chain(inline) {
-            let mut words = command.split_whitespace();
-            let program = match words.next() {
-                Some("xks-proxy") => binaries::xks_proxy(),
-                Some("kms-sim") => binaries::kms_sim(),
-                _ => continue,
-            };
-            let words: Vec<&str> = words.collect();
-            let options = words.iter().filter(|word| word.starts_with("--"));
-            let subcommands = words
-                .iter()
-                .take_while(|word| word.starts_with(|c: char| c.is_ascii_alphabetic()));
-            let subcommands: Vec<&str> = subcommands.copied().collect();
-            let help = help(&program, &subcommands);
-            let help = help.unwrap_or_else(|said| panic!("{name}: {command}: {said}"));
-            for option in options {
-                let known = help.split([' ', ',', '\n']).any(|word| word == *option);
-                assert!(known, "{name}: {command}: no {option} in\n{help}");
-            }
-            checked.insert(command);
-        }
-        for target in text.split("](").skip(1) {
-            let target = target.split([')', '#']).next().unwrap_or_default();
-            if !target.is_empty() && !target.contains("://") {
-                let target = path.with_file_name("").join(target);
-                assert!(target.exists(), "{name}: {}", target.display());
-            }
-        }
-    }
-    assert!(checked.len() > 25, "{checked:?}");
-}
-
-/// The help of a command, whose last words may be its arguments.
-fn help(program: &Path, words: &[&str]) -> Result<String, String> {
-    let (status, stdout, stderr) = run(Command::new(program).args(words).arg("--help"), LIMIT);
-    match status.success() {
-        true => Ok(stdout),
-        false => Err(stderr),
+fn its_certificate_is_where_its_configuration_looks() {
+    let page = Page::read("proxy/docs/aws.md");
+    let request = page
+        .share("its_certificate_is_where_its_configuration_looks")
+        .rest();
+    let script = stand_ins::functions(&[&stand_ins::CERTBOT]) + &request;
+    let (status, stdout, stderr) = run(Command::new("bash").args(["-e", "-c", &script]), LIMIT);
+    assert!(status.success(), "{stderr}");
+    let folder = stdout.trim();
+    let [configuration, ..] = *page.blocks("toml") else {
+        panic!("a configuration beside it");
+    };
+    for file in ["fullchain.pem", "privkey.pem"] {
+        let file = format!("\"{folder}/{file}\"");
+        assert!(
+            configuration.contains(&file),
+            "no {file} in {configuration}"
+        );
     }
 }
 

@@ -9,14 +9,15 @@ use harness::programs::DevProxy;
 use harness::{backend, binaries, free_port, temp_dir};
 use serde_json::Value;
 
-use crate::page::blocks;
+use crate::page::{Page, in_a_shell};
 
 #[test]
 fn the_page_about_conformance_does_as_it_says() {
     let _alone = crate::alone();
-    let page = harness::workspace().join("kms-sim/docs/conformance.md");
-    let page = std::fs::read_to_string(page).unwrap();
-    let script = blocks(&page, "sh").concat();
+    let page = Page::read("kms-sim/docs/conformance.md");
+    let script = page
+        .share("the_page_about_conformance_does_as_it_says")
+        .rest();
     let script = script.replace("8443", &free_port().to_string());
     let script = format!("trap 'kill $(jobs -p)' EXIT\n{script}");
     let folder = temp_dir();
@@ -40,6 +41,62 @@ fn the_page_about_conformance_does_as_it_says() {
         "{stdout}"
     );
     check_reports(folder.path());
+}
+
+#[test]
+fn the_job_of_the_page_runs_conformance() {
+    // The CLI has a YAML parser.
+    let python = match backend::python_with(&["yaml"]) {
+        Ok(python) => python,
+        Err(reason) => return backend::missing("a YAML parser", &reason),
+    };
+    let _alone = crate::alone();
+    let page = Page::read("kms-sim/docs/conformance.md");
+    let job = page.share("the_job_of_the_page_runs_conformance").rest();
+    let data_dir = temp_dir();
+    let proxy = DevProxy::start(data_dir.path());
+    let (env, folder) = (&proxy.env, temp_dir());
+    std::fs::copy(&env.ca_file, folder.path().join("ca.pem")).unwrap();
+    // Expressions of GitHub are the proxy's credential; one case is enough.
+    let job = job
+        .replace("${{ vars.XKS_ACCESS_KEY_ID }}", &env.signer.access_key_id)
+        .replace(
+            "${{ secrets.XKS_SECRET_ACCESS_KEY }}",
+            &env.signer.secret_access_key,
+        )
+        .replace(
+            "XKS_PROXY_URI_PATH: /kms/xks/v1",
+            &format!("XKS_PROXY_URI_PATH: {}", env.uri_path),
+        )
+        .replace(
+            "XKS_KEY_ID: conformance",
+            &format!("XKS_KEY_ID: {}", env.key_id),
+        )
+        .replace("xks.example.com", "xks.test")
+        .replace("127.0.0.1:8443", &env.address.to_string())
+        .replace(
+            "kms-sim conformance",
+            "kms-sim conformance --only encrypt-and-decrypt",
+        );
+    std::fs::write(folder.path().join("job.yaml"), job).unwrap();
+    let script = "import yaml, shlex
+run, upload = yaml.safe_load(open('job.yaml'))
+for name, value in run['env'].items():
+    print(f'export {name}={shlex.quote(value)}')
+print(run['run'])
+print('ls', upload['with']['path'])
+";
+    let mut steps = Command::new(python);
+    let (status, steps, stderr) = run(steps.args(["-c", script]).current_dir(folder.path()), LIMIT);
+    assert!(status.success(), "{stderr}");
+    let mut bash = Command::new("bash");
+    bash.args(["-e", "-c", &steps]);
+    let (status, stdout, stderr) = run(in_a_shell(&mut bash, folder.path()), LIMIT);
+    assert!(status.success(), "{stdout}{stderr}");
+    assert!(
+        stdout.ends_with("1 passed, 0 failed, 0 skipped\nxks.html\nxks.xml\n"),
+        "{stdout}"
+    );
 }
 
 #[test]

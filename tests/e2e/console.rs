@@ -9,7 +9,7 @@ use harness::https::Connection;
 use harness::process::{Process, run};
 use harness::{backend, binaries, free_port, workspace};
 
-use crate::page::blocks;
+use crate::page::Page;
 use crate::stage::{Pace, Stage};
 
 #[test]
@@ -66,11 +66,10 @@ fn a_person_works_with_the_console_in_a_browser() {
 
 #[test]
 fn the_command_of_the_page_says_where_the_console_is() {
-    let page = std::fs::read_to_string(workspace().join("kms-sim/docs/console.md")).unwrap();
-    let commands = blocks(&page, "sh");
-    let [command] = &*commands else {
-        panic!("one command is on the page");
-    };
+    let page = Page::read("kms-sim/docs/console.md");
+    let command = page
+        .share("the_command_of_the_page_says_where_the_console_is")
+        .rest();
     let port = free_port().to_string();
     let command = command.replace("4600", &port);
     let arguments = command.split_whitespace().skip(1);

@@ -5,7 +5,8 @@ use crate::page::Page;
 #[test]
 fn the_page_about_the_embedded_key_manager_leads_to_a_connected_key_store() {
     let _alone = crate::alone();
-    let ran = Page::read("proxy/docs/embedded.md").run(4);
+    let ran = Page::read("proxy/docs/embedded.md")
+        .run("the_page_about_the_embedded_key_manager_leads_to_a_connected_key_store");
     ran.says(&[
         "it has no credential yet",
         "is CONNECTED",

@@ -8,6 +8,8 @@ use harness::process::run;
 use harness::programs::Simulator;
 use harness::{backend, binaries, free_port, temp_dir};
 
+use crate::page::Page;
+
 #[test]
 fn its_commands_and_its_profile_reach_kms_sim() {
     let Some(clients) = Clients::find() else {
@@ -16,8 +18,11 @@ fn its_commands_and_its_profile_reach_kms_sim() {
     let _alone = crate::alone();
     let simulator = Simulator::start::<&str>(&[]);
     let guide = guide();
-    let here = |heading: &str| {
-        fenced_after(&guide, heading).replace("127.0.0.1:4599", &simulator.address.to_string())
+    let mut share = guide.share("its_commands_and_its_profile_reach_kms_sim");
+    let mut here = |heading: &str| {
+        share
+            .after(heading)
+            .replace("127.0.0.1:4599", &simulator.address.to_string())
     };
     let folder = temp_dir();
     let exports = here("# Clients");
@@ -49,8 +54,11 @@ fn its_code_for_python_and_javascript_runs() {
     let _alone = crate::alone();
     let simulator = Simulator::start::<&str>(&[]);
     let guide = guide();
-    let here = |heading: &str| {
-        fenced_after(&guide, heading).replace("127.0.0.1:4599", &simulator.address.to_string())
+    let mut share = guide.share("its_code_for_python_and_javascript_runs");
+    let mut here = |heading: &str| {
+        share
+            .after(heading)
+            .replace("127.0.0.1:4599", &simulator.address.to_string())
     };
     let mut python = Command::new(&clients.python);
     python.args(["-c", &here("**Python**")]);
@@ -75,9 +83,10 @@ fn its_pytest_fixtures_work() {
     };
     let _alone = crate::alone();
     let guide = guide();
+    let mut share = guide.share("its_pytest_fixtures_work");
     let folder = temp_dir();
     for file in ["conftest.py", "test_store.py"] {
-        let code = fenced_after(&guide, &format!("<!-- {file} -->"));
+        let code = share.after(&format!("<!-- {file} -->"));
         std::fs::write(folder.path().join(file), code).unwrap();
     }
     let tests = "python -m pytest -q -p no:cacheprovider .";
@@ -93,8 +102,9 @@ fn its_recipe_for_continuous_integration_works() {
     };
     let _alone = crate::alone();
     let guide = guide();
+    let mut share = guide.share("its_recipe_for_continuous_integration_works");
     let folder = temp_dir();
-    let recipe = fenced_after(&guide, "## Continuous integration");
+    let recipe = share.rest();
     let address = format!("127.0.0.1:{}", free_port());
     let recipe = recipe.replace("127.0.0.1:4599", &address);
     std::fs::write(folder.path().join("recipe.yaml"), recipe).unwrap();
@@ -127,21 +137,75 @@ for step in job['steps']:
     assert!(log.contains("\"operation\":\"CreateKey\""), "{log}");
 }
 
-/// The whole guide.
-pub(crate) fn guide() -> String {
-    std::fs::read_to_string(harness::workspace().join("kms-sim/docs/clients.md")).unwrap()
+#[test]
+fn its_code_for_rust_is_code_of_these_tests() {
+    let code = guide()
+        .share("its_code_for_rust_is_code_of_these_tests")
+        .rest();
+    let lines =
+        |text: &str| -> Vec<String> { text.lines().map(|line| line.trim().to_owned()).collect() };
+    let (code, here) = (lines(&code), lines(include_str!("guide.rs")));
+    let there = here.windows(code.len()).any(|window| window == code);
+    assert!(
+        there,
+        "region_of_the_guides_client is to have these lines:\n{}",
+        code.join("\n")
+    );
+    assert_eq!(region_of_the_guides_client().as_deref(), Some("us-east-1"));
 }
 
-/// The first fenced block after `heading`.
-pub(crate) fn fenced_after<'t>(text: &'t str, heading: &str) -> &'t str {
-    let block = text
-        .split_once(heading)
-        .and_then(|(_, after)| after.split("```").nth(1));
-    let block = block.unwrap_or_else(|| panic!("no fenced block after {heading:?}"));
-    block
-        .split_once('\n')
-        .expect("a fence with its language on the first line")
-        .1
+#[test]
+fn the_versions_of_its_clients_are_those_of_these_tests() {
+    let read = |file: &str| std::fs::read_to_string(harness::workspace().join(file)).unwrap();
+    let python = read("tests/run");
+    let (cargo, node) = (
+        read("Cargo.toml"),
+        read("tests/e2e/clients/javascript/package.json"),
+    );
+    let guide = guide();
+    for (client, pinned, source) in [
+        ("boto3", "boto3==", &python),
+        ("AWS CLI, version 1", "awscli==", &python),
+        (
+            "AWS Encryption SDK for Python",
+            "aws-encryption-sdk==",
+            &python,
+        ),
+        ("aws-sdk-kms (Rust)", "aws-sdk-kms = { version = \"", &cargo),
+        (
+            "AWS SDK for JavaScript v3",
+            "\"@aws-sdk/client-kms\": \"",
+            &node,
+        ),
+    ] {
+        let (_, row) = guide
+            .text
+            .split_once(&format!("| {client} | "))
+            .expect(client);
+        let version = row.split(' ').next().unwrap();
+        assert!(
+            source.contains(&format!("{pinned}{version}")),
+            "{client}: {version}"
+        );
+    }
+}
+
+/// What the guide shows, so that it is compiled.
+fn region_of_the_guides_client() -> Option<String> {
+    use aws_sdk_kms::config::{BehaviorVersion, Credentials, Region};
+
+    let config = aws_sdk_kms::Config::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .endpoint_url("http://127.0.0.1:4599")
+        .region(Region::new("us-east-1"))
+        .credentials_provider(Credentials::new("any", "any", None, None, "kms-sim"))
+        .build();
+    let kms = aws_sdk_kms::Client::from_conf(config);
+    kms.config().region().map(ToString::to_string)
+}
+
+fn guide() -> Page {
+    Page::read("kms-sim/docs/clients.md")
 }
 
 /// The programs that the guide is for.

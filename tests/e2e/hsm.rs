@@ -8,7 +8,7 @@ use harness::process::run;
 use harness::softhsm;
 use harness::{backend, binaries, free_port, temp_dir};
 
-use crate::page::blocks;
+use crate::page::Page;
 
 #[test]
 fn the_page_about_hsms_leads_to_a_connected_key_store() {
@@ -20,10 +20,11 @@ fn the_page_about_hsms_leads_to_a_connected_key_store() {
         return backend::missing("SoftHSM", &reason);
     }
     let _alone = crate::alone();
-    let page = std::fs::read_to_string(harness::workspace().join("proxy/docs/pkcs11.md")).unwrap();
+    let page = Page::read("proxy/docs/pkcs11.md");
+    let commands = page
+        .share("the_page_about_hsms_leads_to_a_connected_key_store")
+        .rest();
     let (proxy, simulator) = (free_port(), free_port());
-    let blocks = blocks(&page, "sh");
-    assert_eq!(blocks.len(), 5);
 
     // As in a clone of the repository, but for what the commands write and where the servers listen.
     let folder = temp_dir();
@@ -40,7 +41,7 @@ fn the_page_about_hsms_leads_to_a_connected_key_store() {
          trap 'kill $(jobs -p)' EXIT\n\
          cp() {{ command cp \"$@\"; sed -i 's/:8443\"/:{proxy}\"/' xks-hsm/xks-proxy.toml; }}\n\
          {}",
-        blocks.concat()
+        commands
     )
     .replace(":8443", &format!(":{proxy}"))
     .replace(":4599", &format!(":{simulator}"))

@@ -1,21 +1,24 @@
 //! `proxy/docs/kill-switch.md`: its commands as they are printed there, and its table of what KMS's callers see as it is
 //! found here. `UPDATE_PAGES=1` writes what was found.
 
+use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
-use harness::process::run;
-use harness::{binaries, wait_for};
+use harness::process::{Process, run};
+use harness::{binaries, certificates, free_port, temp_dir, wait_for};
 use serde_json::{Map, Value, json};
 
 use crate::clients::{Client as _, RustSdk};
-use crate::page::Page;
+use crate::page::{Page, in_a_shell};
+use crate::pages::shown::{commands, without_numbers};
 use crate::stage::{Pace, Stage};
 
 #[test]
 fn the_commands_of_the_page_do_what_it_says() {
     let _alone = crate::alone();
-    let ran = Page::read("proxy/docs/kill-switch.md").run(3);
+    let ran =
+        Page::read("proxy/docs/kill-switch.md").run("the_commands_of_the_page_do_what_it_says");
     ran.says(&[
         "demo is blocked in embedded",
         "BLOCKED since",
@@ -24,6 +27,81 @@ fn the_commands_of_the_page_do_what_it_says() {
         "under attack",
         "demo    alice",
     ]);
+}
+
+#[test]
+fn admins_elsewhere_and_two_of_them_do_as_the_page_says() {
+    let _alone = crate::alone();
+    let page = Page::read("proxy/docs/kill-switch.md");
+    let mut share = page.share("admins_elsewhere_and_two_of_them_do_as_the_page_says");
+    let (api, admin) = (free_port(), free_port());
+    let [approval] = *page.blocks("toml") else {
+        panic!("one configuration");
+    };
+    let folder = temp_dir();
+    let config = format!(
+        "listen = \"127.0.0.1:{api}\"\n[tls]\ncertificate_file = \"{}\"\nprivate_key_file = \"{}\"\n\
+         [admin]\nlisten = \"127.0.0.1:{admin}\"\n{approval}\
+         [key_managers.embedded]\ntype = \"embedded\"\ndata_dir = \"data\"\n\
+         [[key_stores]]\nuri_path_prefix = \"/tenant-a\"\nkey_manager = \"embedded\"\n",
+        certificates::path("server-ecdsa.crt.pem").display(),
+        certificates::path("server-ecdsa.test-key.pem").display(),
+    );
+    std::fs::write(folder.path().join("xks-proxy.toml"), config).unwrap();
+    std::fs::copy(
+        certificates::path("root-ca.crt.pem"),
+        folder.path().join("ca.pem"),
+    )
+    .unwrap();
+    let bash = |command: &str| {
+        let mut bash = Command::new("bash");
+        bash.args(["-e", "-c", command]);
+        let bash = in_a_shell(&mut bash, folder.path()).env("XKS_PROXY_CONFIG", "xks-proxy.toml");
+        run(bash, Duration::from_secs(60))
+    };
+    let succeeds = |command: &str| {
+        let (status, stdout, stderr) = bash(command);
+        assert!(status.success(), "{command}: {stdout}{stderr}");
+        stdout + &stderr
+    };
+    succeeds("xks-proxy init --no-credential");
+    let mut serve = Command::new(binaries::xks_proxy());
+    let mut server = Process::start(
+        serve
+            .args(["serve", "--config"])
+            .arg(folder.path().join("xks-proxy.toml")),
+    );
+    server.wait_until("both ports", Duration::from_secs(60), |_| {
+        [api, admin]
+            .iter()
+            .all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok())
+            .then_some(())
+    });
+    succeeds(
+        "xks-proxy admin create alice --to alice.token\nxks-proxy admin create bob --to bob.token",
+    );
+
+    let block = share
+        .next()
+        .replace("xks.example.com:8444", &format!("localhost:{admin}"));
+    succeeds(&block);
+    assert!(succeeds("xks-proxy blocks").contains("under attack"));
+    let shown = commands(share.next());
+    let [(unblock, needs), (list, _), (approve, _)] = &*shown else {
+        panic!("three commands");
+    };
+    let (status, _, stderr) = bash(unblock);
+    assert!(!status.success());
+    assert_eq!(without_numbers(&stderr), without_numbers(needs));
+    let id = |said: &str| {
+        let (_, rest) = said
+            .split_once("approve ")
+            .expect("the command of the other admin");
+        rest.split([' ', '`']).next().unwrap_or_default().to_owned()
+    };
+    assert!(succeeds(list).contains(&id(&stderr)));
+    succeeds(&approve.replace(&id(approve), &id(&stderr)));
+    assert!(!succeeds("xks-proxy blocks").contains("under attack"));
 }
 
 #[test]

@@ -6,17 +6,15 @@ use std::time::Duration;
 use harness::process::run;
 use harness::{binaries, free_port, temp_dir};
 
-use crate::page::blocks;
+use crate::page::Page;
 
 #[test]
 fn the_rehearsal_of_the_guide_goes_as_it_is_printed() {
     let _alone = crate::alone();
-    let guide = harness::workspace().join("proxy/docs/kms.md");
-    let guide = std::fs::read_to_string(guide).unwrap();
-    let blocks = blocks(&guide, "sh");
-    let [proxy, simulator, rest @ ..] = &*blocks else {
-        panic!("the guide begins with two servers");
-    };
+    let guide = Page::read("proxy/docs/kms.md");
+    let mut share = guide.share("the_rehearsal_of_the_guide_goes_as_it_is_printed");
+    // It begins with two servers.
+    let (proxy, simulator) = (share.next(), share.next());
     let (proxy_port, kms_port) = (free_port().to_string(), free_port().to_string());
     let folder = temp_dir();
     let wait = |port: &str| {
@@ -30,7 +28,7 @@ fn the_rehearsal_of_the_guide_goes_as_it_is_printed() {
         &wait("8443"),
         &format!("{} >kms-sim.log 2>&1 &\n", simulator.trim_end()),
         &wait("4599"),
-        &rest.concat(),
+        &share.rest(),
     ];
     let script = script.concat();
     let script = script

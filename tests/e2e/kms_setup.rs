@@ -168,6 +168,15 @@ def walk(value):
         for inner in value:
             walk(inner)
 walk(template)
+# CloudWatch finds a metric by all of its dimensions or not at all (Developer Guide, \"Monitoring KMS keys with CloudWatch\").
+dimensions = {
+    'XksProxyCertificateDaysToExpire': ['CustomKeyStoreId', 'CertificateName'],
+    'XksProxyCredentialAge': ['CustomKeyStoreId'],
+}
+alarms = [r['Properties'] for r in template['Resources'].values() if r['Type'] == 'AWS::CloudWatch::Alarm']
+for alarm in alarms:
+    assert [d['Name'] for d in alarm['Dimensions']] == dimensions[alarm['MetricName']], alarm
+assert len(alarms) == len(dimensions), alarms
 print(sorted(resource['Type'] for resource in template['Resources'].values()))
 ";
     let (status, stdout, stderr) = run(

@@ -15,7 +15,8 @@
 //! | `authorization` | what KMS's callers see of a denial; `proxy/docs/authorization.md` | Rust SDK, bash |
 //! | `audit` | the audit log after a `kill -9`, and on a full disk | raw HTTP |
 //! | `audit_guide` | what `proxy/docs/audit.md` tells operators to run | bash |
-//! | `aws_page` | what `proxy/docs/aws.md` tells, run or parsed; options and links of that page and `kms.md` | AWS CLI, Terraform |
+//! | `aws_page` | what `proxy/docs/aws.md` tells, run or parsed | AWS CLI, Terraform |
+//! | `pages` | all pages: blocks that nobody runs, links, options, settings, pictures; and pages without a test elsewhere | bash |
 //! | `kms_guide` | what `proxy/docs/kms.md` tells operators to run | bash |
 //! | `kms_setup` | what `xks-proxy kms setup` prints | AWS CLI, Terraform |
 //! | `terraform` | the same, by the provider itself, where it is installed | Terraform |
@@ -61,6 +62,7 @@ mod load_tool;
 mod metrics;
 mod model;
 mod page;
+mod pages;
 mod pasted;
 mod postgresql_guide;
 mod quotas_guide;

@@ -270,10 +270,48 @@ fn page_dashboards_and_alerts_name_what_a_scrape_has() {
 #[test]
 fn the_page_about_metrics_leads_to_a_scrape() {
     let _alone = crate::alone();
-    let ran = Page::read("proxy/docs/metrics.md").run(1);
+    let ran = Page::read("proxy/docs/metrics.md").run("the_page_about_metrics_leads_to_a_scrape");
     let expected =
         "xks_requests_total{uri_path_prefix=\"/tenant-a\",operation=\"Encrypt\",outcome=\"ok\"} 0";
     ran.says(&[expected]);
+}
+
+#[test]
+fn prometheus_takes_the_configuration_of_the_page() {
+    if let Err(error) = Command::new("promtool").arg("--version").output() {
+        backend::missing("promtool", &error.to_string());
+        return;
+    }
+    let page = Page::read("proxy/docs/metrics.md");
+    let configuration = page
+        .share("prometheus_takes_the_configuration_of_the_page")
+        .rest();
+    let folder = temp_dir();
+    let file = folder.path().join("prometheus.yml");
+    let rules = "xks-proxy.rules.yml";
+    let source = harness::workspace()
+        .join("proxy/deploy/prometheus")
+        .join(rules);
+    std::fs::copy(source, folder.path().join(rules)).unwrap();
+    let check = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        run(
+            Command::new("promtool")
+                .args(["check", "config"])
+                .arg(&file),
+            LIMIT,
+        )
+    };
+    let (status, stdout, stderr) = check(&configuration);
+    assert!(
+        status.success() && stdout.contains("rules found"),
+        "{stdout}{stderr}"
+    );
+    assert!(
+        !check(&configuration.replace("job_name", "name_of_job"))
+            .0
+            .success()
+    );
 }
 
 const LIMIT: Duration = Duration::from_secs(30);

@@ -1,37 +1,47 @@
 //! What users are told to paste does what it says: the README's client code, and the lines that the demo prints.
 
-use std::path::Path;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
 
 use harness::process::{Process, run};
-use harness::programs::{DevProxy, Simulator};
 use harness::{backend, binaries, free_port, temp_dir, wait_for};
 
-use crate::guide::fenced_after;
+use crate::page::Page;
 
+/// From the first command of the README's guide to its last: two servers in terminals of their own, and clients.
 #[test]
 fn the_client_code_of_the_readme_runs() {
     let Some(clients) = Clients::find() else {
         return;
     };
     let _alone = crate::alone();
-    let readme = std::fs::read_to_string(harness::workspace().join("README.md")).unwrap();
-    let data_dir = temp_dir();
-    let proxy = DevProxy::start(data_dir.path());
-    let simulator = Simulator::start(&[
-        format!("--resolve=xks.test={}", proxy.env.address),
-        format!("--trust-ca={}", proxy.env.ca_file.display()),
-    ]);
-    let here = |block: &str| block.replace("127.0.0.1:4599", &simulator.address.to_string());
+    let page = Page::read("README.md");
+    let mut share = page.share("the_client_code_of_the_readme_runs");
+    let folder = temp_dir();
+    let (proxy_address, kms_address) = (free_address(), free_address());
+    let data_dir = folder.path().join("xks").display().to_string();
+    let here = |block: &str| {
+        let block = block.replace("/tmp/xks", &data_dir);
+        let block = block.replace("127.0.0.1:8443", &proxy_address);
+        block.replace("127.0.0.1:4599", &kms_address)
+    };
+    let servers = here(share.after("## kms-sim for your own tests"));
+    let [build, proxy, kms_sim, variables] = *servers.lines().collect::<Vec<_>>() else {
+        panic!("a build, two servers, and variables for clients");
+    };
+    // Cargo has built the programs of these tests in another profile.
+    assert_eq!(build, "cargo build --release --bins");
+    let _proxy = terminal(proxy, binaries::xks_proxy(), &proxy_address);
+    let _kms_sim = terminal(kms_sim, binaries::kms_sim(), &kms_address);
 
-    let code = here(fenced_after(&readme, "With boto3:"));
+    let python = format!("{variables}\n'{}' -c \"$CODE\"", clients.python.display());
+    let code = here(share.after("With boto3:"));
     let (status, stdout, stderr) = run(
-        Command::new(&clients.python)
-            .args(["-c", &code])
-            .env("XKS_PROXY_URI_PATH", &proxy.env.uri_path)
-            .env("XKS_ACCESS_KEY_ID", &proxy.env.signer.access_key_id)
-            .env("XKS_SECRET_ACCESS_KEY", &proxy.env.signer.secret_access_key),
+        Command::new("bash")
+            .args(["-e", "-c", &python])
+            .env("CODE", code),
         LIMIT,
     );
     assert!(status.success(), "{stdout}{stderr}");
@@ -44,7 +54,7 @@ fn the_client_code_of_the_readme_runs() {
         assert!(stdout.contains(expected), "no {expected:?} in:\n{stdout}");
     }
 
-    let script = here(fenced_after(&readme, "With the AWS CLI:"));
+    let script = here(share.after("With the AWS CLI:"));
     let (status, stdout, stderr) = clients.shell(&format!("set -e\n{script}"));
     assert!(status.success(), "{stdout}{stderr}");
     assert!(
@@ -55,6 +65,40 @@ fn the_client_code_of_the_readme_runs() {
         stdout.contains("\"ConnectionState\": \"DISCONNECT"),
         "{stdout}"
     );
+
+    let exports = here(share.after("**Your own programs need nothing"));
+    let who = "export AWS_DEFAULT_REGION=us-east-1 AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any\n\
+               aws sts get-caller-identity --query Account --output text";
+    let (status, stdout, stderr) = clients.shell(&format!("set -e\n{exports}{who}"));
+    assert!(status.success(), "{stdout}{stderr}");
+    assert_eq!(stdout, "123456789012\n");
+}
+
+/// A line of the README that starts a server, on a port that is free.
+fn terminal(line: &str, program: PathBuf, address: &str) -> Process {
+    let command = line.split(" #").next().unwrap_or_default();
+    let mut words = command.split_whitespace();
+    let printed = words.next().unwrap_or_default();
+    assert_eq!(Path::new(printed).file_name(), program.file_name());
+    let mut command = Command::new(program);
+    // KMS's 250 ms are for an optimized build.
+    let patience = ["--proxy-timeout-ms", "10000"];
+    let patience = if printed.ends_with("kms-sim") {
+        &patience[..]
+    } else {
+        &[]
+    };
+    command
+        .args(words)
+        .args(["--listen", address])
+        .args(patience);
+    let mut process = Process::start(&mut command);
+    process.wait_until("an open port", LIMIT, |_| TcpStream::connect(address).ok());
+    process
+}
+
+fn free_address() -> String {
+    format!("127.0.0.1:{}", free_port())
 }
 
 #[test]
@@ -135,8 +179,8 @@ fn the_lines_that_the_demo_prints_can_be_pasted() {
 
 /// The foreign clients, found once.
 struct Clients {
-    python: std::path::PathBuf,
-    aws: std::path::PathBuf,
+    python: PathBuf,
+    aws: PathBuf,
 }
 
 impl Clients {

@@ -7,7 +7,8 @@ use harness::postgres::Postgres;
 use harness::process::run;
 use harness::{backend, binaries, certificates, free_port, temp_dir};
 
-use crate::page::blocks;
+use crate::page::Page;
+use crate::pages::stand_ins;
 
 #[test]
 fn from_nothing_to_a_fleet() {
@@ -16,8 +17,13 @@ fn from_nothing_to_a_fleet() {
         Err(reason) => return backend::missing("PostgreSQL end to end", &reason),
     };
     let _alone = crate::alone();
-    let guide = harness::workspace().join("proxy/docs/postgresql.md");
-    let guide = std::fs::read_to_string(guide).unwrap();
+    let (guide, scaling) = (
+        Page::read("proxy/docs/postgresql.md"),
+        Page::read("proxy/docs/scaling.md"),
+    );
+    let mut share = guide.share("from_nothing_to_a_fleet");
+    // As long as the fleet runs: its connections, as another page counts them.
+    let count = scaling.share("from_nothing_to_a_fleet").rest();
     let folder = temp_dir();
     let root = folder.path().display().to_string();
     // Certificates are what the guide takes for granted.
@@ -31,8 +37,14 @@ fn from_nothing_to_a_fleet() {
     ] {
         std::fs::copy(certificates::path(from), tls.join(to)).unwrap();
     }
-    let blocks = blocks(&guide, "sh");
-    assert_eq!(blocks.len(), 10);
+    let mut commands = String::new();
+    while share.len() > 1 {
+        commands.push_str(share.next());
+    }
+    let commands = format!(
+        "{commands}echo connections of the fleet\n{count}echo\n{}",
+        share.next()
+    );
     // All machines are this one: the second has ports of its own.
     let [proxy, other_proxy, health, other_health, kms] = [(); 5].map(|()| free_port());
     let elsewhere = format!(
@@ -40,21 +52,20 @@ fn from_nothing_to_a_fleet() {
          cp() {{ command cp \"$@\"; sed -i 's/:{proxy}\"/:{other_proxy}\"/; s/:{health}\"/:{other_health}\"/' \
          {root}/xks-proxy-2/xks-proxy.toml; }}\n"
     );
-    let script = blocks
-        .concat()
+    let script = commands
         .replace("0.0.0.0:443", &format!("127.0.0.1:{proxy}"))
         .replace("127.0.0.1:443", &format!("127.0.0.1:{proxy}"))
         .replace("0.0.0.0:8080", &format!("127.0.0.1:{health}"))
         .replace("127.0.0.1:8080", &format!("127.0.0.1:{health}"))
         .replace("127.0.0.1:4599", &format!("127.0.0.1:{kms}"))
-        .replace("sudo -u postgres psql", "psql -q -X \"$DATABASE\"")
+        .replace("psql -c", "psql -q -X -A -t \"$DATABASE\" -c")
         .replace(
             "db.example.com:5432",
             &format!("127.0.0.1:{}", postgres.port()),
         )
         .replace("xks.example.com", "xks.test")
         .replace("/etc/", &format!("{root}/"));
-    let script = elsewhere + &script;
+    let script = elsewhere + &stand_ins::functions(&[&stand_ins::SUDO]) + &script;
     let mut path = std::env::var("PATH").unwrap_or_default();
     for program in [binaries::xks_proxy(), binaries::kms_sim()] {
         path = format!("{}:{path}", program.parent().unwrap().display());
@@ -83,6 +94,18 @@ fn from_nothing_to_a_fleet() {
             "no {expected:?} in:\n{stdout}{stderr}"
         );
     }
+    // Two proxies have at most three each.
+    let (_, counted) = stdout
+        .split_once("connections of the fleet\n")
+        .expect("the count");
+    let counted: Vec<u32> = counted
+        .lines()
+        .map_while(|line| line.parse().ok())
+        .collect();
+    assert!(
+        matches!(*counted, [connections, of] if (2..=6).contains(&connections) && of > connections),
+        "{stdout}"
+    );
     // The other machine saw the rotation and got the new root key.
     let listed = stdout.rsplit("KEY ").next().unwrap_or_default();
     assert!(

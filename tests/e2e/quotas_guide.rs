@@ -6,7 +6,7 @@ use crate::page::Page;
 fn the_page_about_quotas_does_as_it_says() {
     let _alone = crate::alone();
     let page = Page::read("proxy/docs/quotas.md");
-    let ran = page.run(2);
+    let ran = page.run("the_page_about_quotas_does_as_it_says");
     let served = ran.stdout.matches("\"keySpec\":\"AES_256\"").count();
     let [refusal] = *page.blocks("text") else {
         panic!("one answer is shown")

@@ -10,7 +10,7 @@ use harness::{backend, temp_dir, wait_for};
 use serde_json::{Map, json};
 
 use crate::clients::{Client, RustSdk};
-use crate::guide::{fenced_after, guide};
+use crate::page::Page;
 use crate::scenario;
 use crate::stage::Stage;
 
@@ -78,8 +78,8 @@ struct Terraform<'t> {
 
 impl<'t> Terraform<'t> {
     fn new(folder: &'t Path, stage: &Stage) -> Self {
-        let guide = guide();
-        let provider = fenced_after(&guide, "## Terraform");
+        let guide = Page::read("kms-sim/docs/clients.md");
+        let provider = guide.share("terraform_manages_a_store_and_its_keys").rest();
         let provider = provider.replace("http://127.0.0.1:4599", &stage.endpoint_url());
         let resources = include_str!("terraform/resources.tf");
         std::fs::write(folder.join("main.tf"), format!("{provider}{resources}")).unwrap();

@@ -16,6 +16,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use crate::clients::{Client as _, RustSdk};
+use crate::page::Page;
 use crate::two_stores::{Proxy, Tried};
 
 #[test]
@@ -193,8 +194,8 @@ fn the_commands_of_the_page_lead_to_a_connected_key_store() {
         }
     };
     let _alone = crate::alone();
-    let page = harness::workspace().join("proxy/docs/transit.md");
-    let mut page = std::fs::read_to_string(page).expect("the page");
+    let page = Page::read("proxy/docs/transit.md");
+    let mut share = page.share("the_commands_of_the_page_lead_to_a_connected_key_store");
     let ports: Vec<_> = ["8200", "8443", "4599"]
         .into_iter()
         .map(|port| {
@@ -204,9 +205,10 @@ fn the_commands_of_the_page_lead_to_a_connected_key_store() {
             )
         })
         .collect();
-    for (there, here) in &ports {
-        page = page.replace(there, here);
-    }
+    let here = |block: &str| {
+        let replace = |text: String, (there, here): &(String, String)| text.replace(there, here);
+        ports.iter().fold(block.to_owned(), replace)
+    };
     let folder = temp_dir();
     let mut terminal = Terminal {
         folder: folder.path().to_owned(),
@@ -216,23 +218,16 @@ fn the_commands_of_the_page_lead_to_a_connected_key_store() {
             harness::workspace().display()
         ),
     };
-    let blocks: Vec<(&str, &str)> = page
-        .split("```")
-        .skip(1)
-        .step_by(2)
-        .filter_map(|block| block.split_once('\n'))
-        .collect();
-    let [server, keys, config, prepare, proxy, kms_sim, clients] = &*blocks else {
-        panic!("{} blocks", blocks.len());
+    let [config] = *page.blocks("toml") else {
+        panic!("one configuration");
     };
-    let _server = terminal.serve(server.1, &ports[0].1);
-    terminal.run(keys.1);
-    assert_eq!(config.0, "toml");
-    std::fs::write(folder.path().join("xks-proxy.toml"), config.1).expect("a file");
-    terminal.run(prepare.1);
-    let _proxy = terminal.serve(proxy.1, &ports[1].1);
-    let _kms_sim = terminal.serve(kms_sim.1, &ports[2].1);
-    let told = terminal.run(clients.1);
+    let _server = terminal.serve(&here(share.next()), &ports[0].1);
+    terminal.run(&here(share.next()));
+    std::fs::write(folder.path().join("xks-proxy.toml"), here(config)).expect("a file");
+    terminal.run(&here(share.next()));
+    let _proxy = terminal.serve(&here(share.next()), &ports[1].1);
+    let _kms_sim = terminal.serve(&here(share.next()), &ports[2].1);
+    let told = terminal.run(&here(share.next()));
     assert!(told.ends_with("Hello, world"), "{told}");
 }
 

@@ -4,7 +4,7 @@ use xks_page::{Html, Table, html, piece};
 
 use super::layout::{Page, Place};
 use crate::custom_key_store::CustomKeyStoreType;
-use crate::disconnect_effects::{Effect, Outcome, of_keys, of_stores, proxy_failures};
+use crate::disconnect_effects::{Effect, Outcome, key_states, of_keys, of_stores, proxy_failures};
 
 /// The page.
 pub(super) fn page() -> Page {
@@ -28,6 +28,9 @@ pub(super) fn page() -> Page {
         keys(main, kind);
         html!(main, "</section>\n");
     }
+    html!(main, "<section><h2>KeyState, by the store's state</h2>");
+    states(main);
+    html!(main, "</section>\n");
     html!(main, "<section><h2>With the store itself</h2>");
     stores(main);
     html!(
@@ -85,6 +88,26 @@ fn keys(page: &mut Html, kind: CustomKeyStoreType) {
     table.close(page);
 }
 
+/// Those of both kinds are alike.
+fn states(page: &mut Html) {
+    let columns = &[
+        "Its owner has",
+        "DISCONNECTED",
+        "CONNECTING",
+        "CONNECTED",
+        "FAILED",
+        "DISCONNECTING",
+    ];
+    let caption = "KeyState of a key in each state of its store";
+    let table = Table::open(page, caption, columns);
+    for (decision, states) in key_states(CustomKeyStoreType::ExternalKeyStore) {
+        let mut cells = vec![piece!("{}", decision)];
+        cells.extend(states.map(|state| piece!("{}", state.name())));
+        table.row(page, &cells);
+    }
+    table.close(page);
+}
+
 fn stores(page: &mut Html) {
     let columns = &[
         "Operation",
@@ -94,11 +117,8 @@ fn stores(page: &mut Html) {
         "FAILED",
         "DISCONNECTING",
     ];
-    let table = Table::open(
-        page,
-        "Operations with a store in each of its states",
-        columns,
-    );
+    let caption = "Operations with a store in each of its states";
+    let table = Table::open(page, caption, columns);
     for operation in of_stores() {
         let mut cells = vec![piece!("{}", operation.name)];
         for outcome in &operation.outcomes {

@@ -18,6 +18,7 @@ fn the_page_has_the_tables_of_this_code() {
     let mut written = page.clone();
     for (name, table) in [
         ("keys", keys()),
+        ("states", states()),
         ("messages", messages()),
         ("stores", stores()),
         ("failures", failures()),
@@ -65,6 +66,18 @@ fn keys() -> String {
             word(external),
             word(cloud_hsm)
         ));
+    }
+    table
+}
+
+fn states() -> String {
+    let heads = STATES.map(ConnectionState::as_str).join(" | ");
+    let mut table = format!("| its owner has | {heads} |\n|---|---|---|---|---|---|\n");
+    let [external, cloud_hsm] = KINDS.map(key_states);
+    assert_eq!(external, cloud_hsm, "one table tells of both");
+    for (decision, states) in external {
+        let states = states.map(KeyState::name).join(" | ");
+        table.push_str(&format!("| {decision} | {states} |\n"));
     }
     table
 }

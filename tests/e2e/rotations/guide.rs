@@ -3,13 +3,14 @@
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use harness::binaries;
 use harness::certificates::{path, server_valid_until};
 use harness::process::run;
-use harness::{binaries, workspace};
 
 use super::world::World;
 use super::{LIMIT, Options};
-use crate::page::blocks;
+use crate::page::Page;
+use crate::pages::stand_ins;
 
 #[test]
 fn the_commands_of_the_page_rotate_what_they_say() {
@@ -18,19 +19,18 @@ fn the_commands_of_the_page_rotate_what_they_say() {
     let Some(systemd) = world.systemd() else {
         return;
     };
-    let page = std::fs::read_to_string(workspace().join("proxy/docs/rotations.md")).unwrap();
-    let blocks = blocks(&page, "sh");
-    let (measure, commands) = blocks.split_first().expect("blocks");
-    assert!(workspace().join(measure.trim()).is_file());
+    let page = Page::read("proxy/docs/rotations.md");
+    let commands = page
+        .share("the_commands_of_the_page_rotate_what_they_say")
+        .rest();
     let commands = commands
-        .concat()
         .replace("xks.example.com:443", &world.address())
         // A user's units are started here, not enabled.
         .replace("enable --now", "start")
         .replace("--quiet-for 5s", "--quiet-for 2s");
+    let sudo = stand_ins::functions(&[&stand_ins::SUDO]);
     let systemctl = systemd.command().join(" ");
-    let script =
-        format!("sudo() {{ \"$@\"; }}\nsystemctl() {{ {systemctl} \"$@\"; }}\nset -e\n{commands}");
+    let script = format!("{sudo}systemctl() {{ {systemctl} \"$@\"; }}\nset -e\n{commands}");
     // What the authorities sent.
     let month = Duration::from_secs(30 * 24 * 60 * 60);
     world.write(

@@ -28,20 +28,31 @@ pub(crate) struct RustSdk {
 
 impl RustSdk {
     pub(crate) fn new(endpoint_url: String) -> Self {
+        Self::of("test", endpoint_url)
+    }
+
+    /// With this access key id, which names the caller.
+    pub(crate) fn of(access_key_id: &str, endpoint_url: String) -> Self {
         Self {
-            kms: kms(endpoint_url),
+            kms: kms(access_key_id, endpoint_url),
             runtime: Runtime::new().expect("a runtime"),
         }
     }
 }
 
 /// A client that asks nothing of its environment and tries nothing twice.
-pub(crate) fn kms(endpoint_url: String) -> Kms {
+fn kms(access_key_id: &str, endpoint_url: String) -> Kms {
     let config = Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .endpoint_url(endpoint_url)
         .region(Region::new(REGION))
-        .credentials_provider(Credentials::new("test", "test", None, None, "this test"))
+        .credentials_provider(Credentials::new(
+            access_key_id,
+            "test",
+            None,
+            None,
+            "this test",
+        ))
         .retry_config(aws_sdk_kms::config::retry::RetryConfig::disabled())
         .http_client(aws_smithy_http_client::Builder::new().build_http())
         .build();

@@ -25,6 +25,11 @@ pub(super) fn text(plan: &Plan) -> String {
         },
     );
     text.push_str("Parameters:\n  CustomKeyStoreId:\n    Type: String\n    AllowedPattern: cks-[0-9a-z]+\n    Description: Of `xks-proxy kms link`\n");
+    let host = plan.uri_endpoint.trim_start_matches("https://");
+    let _ = write!(
+        text,
+        "  CertificateName:\n    Type: String\n    Default: {host}\n    Description: The common name in the subject of the proxy's certificate\n"
+    );
     for (name, key) in &keys {
         let _ = write!(
             text,
@@ -39,7 +44,6 @@ pub(super) fn text(plan: &Plan) -> String {
     text.push_str(POLICY);
     text.push_str(ALARMS);
     if plan.vpc_endpoint_service_name.is_some() {
-        let host = plan.uri_endpoint.trim_start_matches("https://");
         let _ = write!(
             text,
             "  EndpointService:\n    Type: AWS::EC2::VPCEndpointService\n    Properties:\n      AcceptanceRequired: false\n      \
@@ -98,6 +102,8 @@ const ALARMS: &str = "  CertificateAlarm:
       Dimensions:
         - Name: CustomKeyStoreId
           Value: !Ref CustomKeyStoreId
+        - Name: CertificateName
+          Value: !Ref CertificateName
       Statistic: Minimum
       Period: 86400
       EvaluationPeriods: 1
