@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{
+    Arg, Command, CommandFactory as _, FromArgMatches as _, Parser, ValueEnum, value_parser,
+};
+use clap_complete::Shell;
 
 use crate::objective::Objective;
 use crate::workload::{Mix, Operation};
@@ -116,6 +119,54 @@ pub(crate) struct Arguments {
     pub(crate) html: Option<PathBuf>,
 }
 
+/// What the program is to do.
+pub(crate) enum Task {
+    /// Put load on a server.
+    Load(Box<Arguments>),
+    /// Print a completion script.
+    Completions(Shell),
+    /// Write the manual page to a folder.
+    Manual(PathBuf),
+}
+
+impl Task {
+    /// Of the command line; ends the program where that is wrong, or asks for help.
+    pub(crate) fn parse() -> Self {
+        let matches = command().get_matches();
+        if let Some(shell) = matches.get_one::<Shell>(COMPLETIONS) {
+            return Self::Completions(*shell);
+        }
+        if let Some(folder) = matches.get_one::<PathBuf>(MANUAL) {
+            return Self::Manual(folder.clone());
+        }
+        match Arguments::from_arg_matches(&matches) {
+            Ok(arguments) => Self::Load(Box::new(arguments)),
+            Err(error) => error.format(&mut command()).exit(),
+        }
+    }
+}
+
+/// The whole command line. What is asked for in place of a load stands alone, without what a load requires.
+pub(crate) fn command() -> Command {
+    let completions = Arg::new(COMPLETIONS)
+        .long(COMPLETIONS)
+        .value_name("SHELL")
+        .value_parser(value_parser!(Shell))
+        .exclusive(true)
+        .help("Print a completion script for a shell, and do nothing else");
+    let manual = Arg::new(MANUAL)
+        .long(MANUAL)
+        .value_name("DIR")
+        .value_parser(value_parser!(PathBuf))
+        .exclusive(true)
+        .hide(true)
+        .help("Write the manual page to a folder, and do nothing else");
+    Arguments::command().args([completions, manual])
+}
+
+const COMPLETIONS: &str = "completions";
+const MANUAL: &str = "man";
+
 /// `1.1` or `2`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum HttpVersion {
@@ -199,4 +250,28 @@ Examples:
   kms-sim, or anything with KMS's API:
     xks-load --kms --endpoint http://127.0.0.1:4599 --key-id alias/payroll --mix encrypt,describe-key
 
+  Complete options in bash:
+    . <(xks-load --completions bash)
+
 Exit status: 0, 1 when --slo is missed, 2 when the load could not be made.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+        let without = crate::manual::without_json(command());
+        assert!(without.is_empty(), "{without:?}");
+    }
+
+    #[test]
+    fn what_stands_alone_needs_nothing_of_a_load() {
+        for alone in ["--completions=bash", "--man=folder"] {
+            assert!(command().try_get_matches_from(["xks-load", alone]).is_ok());
+            let with_more = ["xks-load", alone, "--json"];
+            assert!(command().try_get_matches_from(with_more).is_err());
+        }
+    }
+}

@@ -1,8 +1,12 @@
 //! `xks-load`: puts load on any XKS proxy, or on a KMS API, and reports what it answered and how soon.
 
 mod arguments;
+#[path = "../../proxy/src/cli/completion.rs"]
+mod completion;
 mod connection;
 mod drive;
+#[path = "../../proxy/src/cli/manual.rs"]
+mod manual;
 mod objective;
 #[path = "../plot/plot.rs"]
 mod plot;
@@ -14,17 +18,18 @@ mod target;
 mod workload;
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use clap::Parser as _;
+use clap_complete::Shell;
 use http::StatusCode;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::arguments::{Arguments, HttpVersion};
+use crate::arguments::{Arguments, HttpVersion, Task, command};
 use crate::connection::Connection;
 use crate::drive::{Load, Shape, refusal, run};
 use crate::progress::Progress;
@@ -34,8 +39,12 @@ use crate::target::{Target, credentials};
 use crate::workload::{KmsRequests, Operation, ProxyRequests, Template};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match load(&arguments) {
+    let done = match Task::parse() {
+        Task::Load(arguments) => load(&arguments),
+        Task::Completions(shell) => completions(shell),
+        Task::Manual(folder) => manual(&folder),
+    };
+    match done {
         Ok(missed) if missed.is_empty() => ExitCode::SUCCESS,
         Ok(missed) => {
             for line in missed {
@@ -48,6 +57,18 @@ fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn completions(shell: Shell) -> Result<Vec<String>, String> {
+    let written = std::io::stdout().write_all(&completion::script(shell, command()));
+    written.map_err(|error| format!("standard output: {error}"))?;
+    Ok(Vec::new())
+}
+
+fn manual(folder: &Path) -> Result<Vec<String>, String> {
+    let written = manual::write(command(), &["xks-proxy", "kms-sim"], folder);
+    written.map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(Vec::new())
 }
 
 /// Gives which objectives were missed.

@@ -14,11 +14,13 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
+use crate::completion;
 use crate::conformance_command::{self, ConformanceArgs};
 use crate::ctl::{self, CtlArgs};
 use crate::demo::{self, DemoArgs};
 use crate::descriptor_limit;
 use crate::log_output::{LogOutput, LogOutputGuard};
+use crate::manual;
 use crate::stub_command::{self, StubProxyArgs};
 use crate::trust;
 
@@ -49,6 +51,13 @@ enum Command {
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
+    },
+    /// Writes the manual pages, one for each command, to a folder.
+    #[command(hide = true)]
+    Man {
+        /// The folder, which is made if it is not there.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
     },
 }
 
@@ -187,10 +196,12 @@ pub(crate) fn run() -> ExitCode {
         Command::StubProxy(arguments) => stub_command::run(&arguments),
         Command::Conformance(arguments) => return conformance_command::run(*arguments),
         Command::Completions { shell } => {
-            // Generated into a pipe that is closed early, it would panic.
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "kms-sim", &mut script);
+            let script = completion::script(shell, Cli::command());
             io::stdout().write_all(&script).map_err(Into::into)
+        }
+        Command::Man { folder } => {
+            manual::write(Cli::command(), &["xks-proxy", "xks-load"], &folder)
+                .map_err(|error| format!("{}: {error}", folder.display()).into())
         }
     };
     match result {
@@ -283,6 +294,7 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
             "http"
         };
         let address = api.local_addr()?;
+        let is_known = config.accounts.is_some();
         let server = Server::start(config).await?;
         // Serving matters more than a reader of this line.
         let _ = writeln!(
@@ -296,9 +308,21 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
                 "kms-sim's control API listens on http://{address}\nLook at it in a browser: http://{address}/"
             );
         }
+        if control.is_none() {
+            let _ = writeln!(io::stdout(), "{}", next_step(scheme, address, &region, is_known));
+        }
         server.run(Listeners { api, control }, stop).await?;
         Ok(())
     })
+}
+
+/// A first call, for a shell.
+fn next_step(scheme: &str, address: SocketAddr, region: &str, is_known: bool) -> String {
+    let call = format!("aws kms create-key --endpoint-url {scheme}://{address} --region {region}");
+    match is_known {
+        true => format!("Next, with an access key of --accounts: {call}"),
+        false => format!("Next: AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test {call}"),
+    }
 }
 
 async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener, String> {
@@ -363,6 +387,22 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_that_prints_facts_prints_them_as_json() {
+        let reasons = [
+            (
+                "serve",
+                "serves; its log lines are JSON with --log-format json",
+            ),
+            ("demo", "tells a story to people"),
+            ("stub-proxy", "serves; DIR/env says what a client needs"),
+            ("completions", "prints a script for a shell"),
+            ("man", "writes pages for people"),
+        ];
+        let without = manual::without_json(Cli::command());
+        assert_eq!(without, reasons.map(|(command, _)| command));
     }
 
     #[test]

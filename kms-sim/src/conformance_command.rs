@@ -168,12 +168,12 @@ pub(crate) struct ConformanceArgs {
     strict: bool,
 
     /// Lists the cases and what each requires, and runs none.
-    #[arg(long, conflicts_with_all = ["json", "junit", "html"])]
+    #[arg(long, conflicts_with_all = ["junit", "html"])]
     list: bool,
 
-    /// A file for the results as JSON.
+    /// The results as JSON, or with --list the cases: in a file, or without one in place of the lines for people.
     #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
+    json: Option<Option<PathBuf>>,
 
     /// A file for the results as JUnit XML, which CI systems read.
     #[arg(long, value_name = "FILE")]
@@ -184,7 +184,7 @@ pub(crate) struct ConformanceArgs {
     html: Option<PathBuf>,
 }
 
-/// 0 if all passed, 1 if some failed, 2 if the proxy could not be tried.
+/// 0 if all passed, 1 if some failed, 2 if nothing could be tried.
 pub(crate) fn run(arguments: ConformanceArgs) -> ExitCode {
     match tried(arguments) {
         Ok(code) => code,
@@ -201,13 +201,26 @@ fn tried(arguments: ConformanceArgs) -> Result<ExitCode, Box<dyn Error>> {
         only: arguments.only.clone(),
         strict: arguments.strict,
     };
+    let (as_json, json_file) = match arguments.json.clone() {
+        None => (false, None),
+        Some(None) => (true, None),
+        Some(Some(file)) => (false, Some(file)),
+    };
     if arguments.list {
-        let lines = list::lines(&selection.cases()?);
-        io::stdout().write_all(lines.as_bytes())?;
+        if json_file.is_some() {
+            return Err("--list cannot be used with --json FILE: the list goes to standard output, with --json alone as \
+                        JSON".into());
+        }
+        let cases = selection.cases()?;
+        let text = match as_json {
+            true => format!("{:#}\n", list::document(&cases)),
+            false => list::lines(&cases),
+        };
+        io::stdout().write_all(text.as_bytes())?;
         return Ok(ExitCode::SUCCESS);
     }
     let files = [
-        (arguments.json.clone(), Format::Json),
+        (json_file, Format::Json),
         (arguments.junit.clone(), Format::Junit),
         (arguments.html.clone(), Format::Html),
     ];
@@ -223,16 +236,27 @@ fn tried(arguments: ConformanceArgs) -> Result<ExitCode, Box<dyn Error>> {
         let written = report.file.write(&report.format.document(&results));
         written.map_err(|error| format!("{}: {error}", report.path.display()))?;
     }
-    let mut out = io::stdout().lock();
-    let colours = match out.is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-        true => text::Colours::Yes,
-        false => text::Colours::No,
-    };
-    text::write(&results, colours, &mut out)?;
+    tell(&results, as_json)?;
+    if results.passed() + results.failed() == 0 {
+        // What nobody tried has not passed.
+        return Err("no case was tried: each of those that are selected was skipped, for the reason that is told".into());
+    }
     Ok(match results.failed() {
         0 => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
     })
+}
+
+fn tell(results: &Results, as_json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if as_json {
+        return out.write_all(Format::Json.document(results).as_bytes());
+    }
+    let colours = match out.is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+        true => text::Colours::Yes,
+        false => text::Colours::No,
+    };
+    text::write(results, colours, &mut out)
 }
 
 /// A report that is to be written after the run.
@@ -327,7 +351,12 @@ fn target(arguments: ConformanceArgs) -> Result<Target, Box<dyn Error>> {
 }
 
 fn first_line(file: &Path) -> Result<String, String> {
-    let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let text = fs::read_to_string(file).map_err(|error| {
+        format!(
+            "--secret-access-key-file {}: {error}; expected a file whose first line is the secret",
+            file.display()
+        )
+    })?;
     let line = text.lines().next().unwrap_or_default().trim();
     match line.is_empty() {
         true => Err(format!(
@@ -477,7 +506,7 @@ const API_PATH: &str = "/kms/xks/v1";
 const UNUSABLE: u8 = 2;
 
 pub(crate) const EXAMPLES: &str = "\
-The last line is \"N passed, N failed, N skipped\". Exit status: 0 all passed, 1 some failed, 2 the proxy could not be tried.
+The last line is \"N passed, N failed, N skipped\". Exit status: 0 all passed, 1 some failed, 2 nothing could be tried.
 
 Examples:
   A proxy on this machine, with what `xks-proxy dev` wrote for shells:

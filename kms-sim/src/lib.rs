@@ -82,6 +82,9 @@ pub mod stub_proxy;
 #[cfg(test)]
 mod test_client;
 mod toml_document;
+mod toml_lines;
+#[cfg(test)]
+mod toml_messages;
 mod transitions;
 mod usable_fixed_key;
 mod usable_key;

@@ -88,7 +88,10 @@ impl Server {
             let opened = simulator.events().write_to(file);
             opened.map_err(|error| {
                 let file = file.display();
-                io::Error::new(error.kind(), format!("--events {file}: {error}"))
+                let text = format!(
+                    "--events {file}: {error}; expected a file that this user may append to"
+                );
+                io::Error::new(error.kind(), text)
             })?;
         }
         let is_new = opened.as_ref().is_none_or(|(_, is_new)| *is_new);

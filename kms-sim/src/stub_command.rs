@@ -45,8 +45,12 @@ pub(crate) fn run(arguments: &StubProxyArgs) -> Result<(), Box<dyn Error>> {
         )
     })?;
     let proxy = StubProxy::with_script(script.clone(), listener)?;
-    let ca = write_files(&arguments.dir, &script, &proxy)
-        .map_err(|error| format!("{}: {error}", arguments.dir.display()))?;
+    let ca = write_files(&arguments.dir, &script, &proxy).map_err(|error| {
+        format!(
+            "--dir {}: {error}; expected a folder that this user may write to",
+            arguments.dir.display()
+        )
+    })?;
     let mut out = io::stdout();
     let host = script.uri_endpoint();
     let host = host.trim_start_matches("https://");

@@ -7,32 +7,44 @@ use std::rc::Rc;
 
 use toml::{Table, Value};
 
+use crate::toml_lines::{Lines, line_of};
+
 /// A file that cannot be used, with everything that is wrong with it.
 #[derive(Debug)]
 pub struct InvalidFile {
     file: PathBuf,
-    problems: Vec<String>,
+    problems: Vec<Problem>,
 }
 
 impl InvalidFile {
-    pub(crate) fn new(file: &Path, problems: Vec<String>) -> Self {
+    pub(crate) fn new(file: &Path, problems: Vec<Problem>) -> Self {
         Self {
             file: file.to_owned(),
             problems,
         }
+    }
+
+    pub(crate) fn unreadable(file: &Path, error: &std::io::Error) -> Self {
+        let found = format!("a file that cannot be read ({error})");
+        let expected = "a TOML file that this user may read";
+        Self::new(file, vec![Problem::new("", found, expected)])
     }
 }
 
 impl fmt::Display for InvalidFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.file.display();
+        let located = |problem: &Problem| match problem.line {
+            Some(line) => format!("{file}:{line}: {problem}"),
+            None => format!("{file}: {problem}"),
+        };
         match &*self.problems {
-            [problem] => write!(f, "{file}: {problem}"),
+            [problem] => f.write_str(&located(problem)),
             problems => {
                 write!(f, "{file} has {} problems:", problems.len())?;
                 problems
                     .iter()
-                    .try_for_each(|problem| write!(f, "\n  {problem}"))
+                    .try_for_each(|problem| write!(f, "\n  {}", located(problem)))
             }
         }
     }
@@ -40,23 +52,69 @@ impl fmt::Display for InvalidFile {
 
 impl std::error::Error for InvalidFile {}
 
-/// What is wrong with one field.
+/// What is wrong with one field, or with the whole.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Problem {
+    line: Option<usize>,
     place: String,
     found: String,
     expected: String,
 }
 
+impl Problem {
+    /// Without a line.
+    pub(crate) fn new(place: &str, found: impl Into<String>, expected: impl Into<String>) -> Self {
+        Self {
+            line: None,
+            place: place.to_owned(),
+            found: found.into(),
+            expected: expected.into(),
+        }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
+            line: _,
             place,
             found,
             expected,
         } = self;
-        write!(f, "{place}: found {found}; expected {expected}")
+        if !place.is_empty() {
+            write!(f, "{place}: ")?;
+        }
+        write!(f, "found {found}; expected {expected}")
     }
+}
+
+/// Reads a document with `take`, which takes its fields.
+///
+/// # Errors
+/// Every problem, with its line.
+pub(crate) fn read<T>(text: &str, take: impl FnOnce(&Section) -> T) -> Result<T, Vec<Problem>> {
+    let table = text.parse::<Table>().map_err(|error| {
+        // Without the line's text, as the parser shows it: a secret may be in it.
+        let found = error.message().trim().replace('\n', " ");
+        let line = error.span().and_then(|span| line_of(text, &span));
+        vec![Problem {
+            line,
+            ..Problem::new("", format!("what is no TOML ({found})"), "a TOML document")
+        }]
+    })?;
+    let problems = Problems::default();
+    let root = Section::root(table, &problems);
+    let taken = take(&root);
+    root.finish();
+    let mut problems = problems.take();
+    if problems.is_empty() {
+        return Ok(taken);
+    }
+    let lines = Lines::of(text);
+    for problem in &mut problems {
+        problem.line = lines.find(&problem.place);
+    }
+    Err(problems)
 }
 
 /// Every problem of a document, in the order in which they were found.
@@ -65,15 +123,16 @@ pub(crate) struct Problems(Rc<RefCell<Vec<Problem>>>);
 
 impl Problems {
     /// Notes one.
+    #[cfg_attr(test, track_caller)]
     pub(crate) fn add(&self, place: &str, found: impl Into<String>, expected: impl Into<String>) {
-        self.0.borrow_mut().push(Problem {
-            place: place.to_owned(),
-            found: found.into(),
-            expected: expected.into(),
-        });
+        #[cfg(test)]
+        crate::toml_messages::told();
+        self.0
+            .borrow_mut()
+            .push(Problem::new(place, found, expected));
     }
 
-    pub(crate) fn take(&self) -> Vec<Problem> {
+    fn take(&self) -> Vec<Problem> {
         self.0.take()
     }
 }
@@ -89,7 +148,7 @@ pub(crate) struct Section {
 
 impl Section {
     /// The whole document.
-    pub(crate) fn root(table: Table, problems: &Problems) -> Self {
+    fn root(table: Table, problems: &Problems) -> Self {
         Self::new(String::new(), table, problems)
     }
 
@@ -112,6 +171,7 @@ impl Section {
     }
 
     /// Notes a problem with a field.
+    #[cfg_attr(test, track_caller)]
     pub(crate) fn problem(
         &self,
         name: &str,
@@ -122,6 +182,7 @@ impl Section {
     }
 
     /// A text that passes its check.
+    #[cfg_attr(test, track_caller)]
     pub(crate) fn text<T>(
         &self,
         name: &'static str,
@@ -141,6 +202,7 @@ impl Section {
     }
 
     /// A text that is a secret: no problem repeats it.
+    #[cfg_attr(test, track_caller)]
     pub(crate) fn secret<T>(
         &self,
         name: &'static str,
@@ -160,6 +222,7 @@ impl Section {
     }
 
     /// A whole number within bounds.
+    #[cfg_attr(test, track_caller)]
     pub(crate) fn integer(&self, name: &'static str, min: u32, max: u32) -> Option<u32> {
         let expected = format!("a whole number from {min} to {max}");
         match self.take(name)? {
@@ -177,6 +240,7 @@ impl Section {
     }
 
     /// `true`, `false` or absent.
+    #[cfg_attr(test, track_caller)]
     pub(crate) fn boolean(&self, name: &'static str) -> Option<bool> {
         match self.take(name)? {
             Value::Boolean(value) => Some(value),
@@ -185,6 +249,7 @@ impl Section {
     }
 
     /// A list of texts, each of which passes its check.
+    #[cfg_attr(test, track_caller)]
     pub(crate) fn texts(
         &self,
         name: &'static str,
@@ -212,6 +277,7 @@ impl Section {
     }
 
     /// A list of values of any type.
+    #[cfg_attr(test, track_caller)]
     pub(crate) fn values(&self, name: &'static str, expected: &str) -> Vec<Value> {
         match self.take(name) {
             None => Vec::new(),
@@ -224,6 +290,7 @@ impl Section {
     }
 
     /// A table from text to text, each pair of which passes its check.
+    #[cfg_attr(test, track_caller)]
     pub(crate) fn pairs(
         &self,
         name: &'static str,
@@ -251,6 +318,7 @@ impl Section {
     }
 
     /// The tables of `[[name]]`.
+    #[cfg_attr(test, track_caller)]
     pub(crate) fn sections(&self, name: &'static str) -> Vec<Self> {
         let Some(value) = self.take(name) else {
             return Vec::new();
@@ -279,6 +347,7 @@ impl Section {
     }
 
     /// Notes a field that must be there and is not.
+    #[cfg_attr(test, track_caller)]
     pub(crate) fn required<T>(
         &self,
         name: &'static str,
@@ -310,6 +379,7 @@ impl Section {
         self.table.borrow_mut().remove(name)
     }
 
+    #[cfg_attr(test, track_caller)]
     fn wrong_type<T>(&self, name: &str, found: &Value, expected: &str) -> Option<T> {
         self.problem(name, shown_value(found), expected);
         None

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use kms_sim::{ClientCertificate, ServerTls};
 use rustls::RootCertStore;
+use rustls::crypto::ring;
+use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
@@ -36,10 +38,8 @@ pub(crate) fn authorities(named: &[PathBuf]) -> Result<Vec<CertificateDer<'stati
 
 /// The simulator's own identity.
 pub(crate) fn server_identity(certificate: &Path, key: &Path) -> Result<ServerTls, UnusableFile> {
-    Ok(ServerTls {
-        certificates: certificates(certificate)?,
-        key: private_key(key)?,
-    })
+    let (certificates, key) = pair(certificate, key)?;
+    Ok(ServerTls { certificates, key })
 }
 
 /// What a proxy that asks for a client certificate is shown.
@@ -47,10 +47,8 @@ pub(crate) fn client_identity(
     certificate: &Path,
     key: &Path,
 ) -> Result<ClientCertificate, UnusableFile> {
-    Ok(ClientCertificate {
-        chain: certificates(certificate)?,
-        key: private_key(key)?,
-    })
+    let (chain, key) = pair(certificate, key)?;
+    Ok(ClientCertificate { chain, key })
 }
 
 /// A file that was named on the command line and cannot be used.
@@ -72,7 +70,7 @@ impl UnusableFile {
 
 #[derive(Debug, thiserror::Error)]
 enum Problem {
-    #[error("cannot be read: {0}")]
+    #[error("cannot be read: {0}; expected a PEM file that this user may read")]
     Unreadable(io::Error),
     #[error("expected PEM with -----BEGIN CERTIFICATE-----, found none")]
     NoCertificate,
@@ -80,9 +78,33 @@ enum Problem {
     NoKey,
     #[error("is not PEM: {0}")]
     NotPem(pem::Error),
-    #[error("holds a certificate that cannot be an authority: {0}")]
+    #[error(
+        "holds a certificate that cannot be an authority: {0}; expected that of a certificate authority"
+    )]
     NoAuthority(rustls::Error),
+    #[error("is not the key of the first certificate in {}: {error}; name the two that were made together", certificate.display())]
+    OtherKey {
+        certificate: PathBuf,
+        error: rustls::Error,
+    },
 }
+
+/// A chain and the key of its first certificate.
+fn pair(certificate: &Path, key: &Path) -> Result<Pair, UnusableFile> {
+    let (chain, private) = (certificates(certificate)?, private_key(key)?);
+    CertifiedKey::from_der(
+        chain.clone(),
+        private.clone_key(),
+        &ring::default_provider(),
+    )
+    .map_err(|error| {
+        let certificate = certificate.to_owned();
+        UnusableFile::new(key, Problem::OtherKey { certificate, error })
+    })?;
+    Ok((chain, private))
+}
+
+type Pair = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, UnusableFile> {
     let text = read(file)?;

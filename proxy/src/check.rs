@@ -68,6 +68,16 @@ pub fn problems(error: &ConfigError) -> Vec<Finding> {
         .collect()
 }
 
+/// What is wrong, or soon will be, with the dates of certificates that are served already.
+pub fn dates(config: &Config, now: SystemTime) -> Vec<String> {
+    let findings = tls::dates_of_chain(&config.tls, now);
+    let findings = findings.into_iter();
+    let wanted = findings.filter(|finding| finding.severity != Severity::Good);
+    wanted
+        .map(|finding| format!("tls.certificate_file: {}", finding.text))
+        .collect()
+}
+
 /// Tries everything. `host` is the name that KMS will connect to, if it is known.
 pub async fn run(config: &Config, host: Option<&str>, now: SystemTime) -> Vec<Finding> {
     let mut findings: Vec<_> = config

@@ -52,6 +52,7 @@ pub mod kms;
 mod line_thread;
 pub mod metrics;
 mod ops;
+mod os_error;
 pub mod pipeline;
 pub mod process_memory;
 pub mod reload;

@@ -15,6 +15,7 @@ use xks_api::ids::AccessKeyId;
 use crate::admin::{ApprovalPolicy, Probed, Server};
 use crate::assemble::{AssembleError, KeyManagers};
 use crate::audit::{AdminEvent, AuditLog};
+use crate::check;
 use crate::config::{Config, ConfigError};
 use crate::control::Scopes;
 use crate::key_store::ExternalKeyStore;
@@ -104,7 +105,11 @@ impl Reloader {
         self.key_managers.send_replace(key_managers);
         let reloaded = Reloaded {
             restart_needed: restart_needed(&current, &config),
-            warnings: config.warnings.clone(),
+            warnings: [
+                config.warnings.clone(),
+                check::dates(&config, SystemTime::now()),
+            ]
+            .concat(),
         };
         *current = config;
         Ok(reloaded)

@@ -82,7 +82,9 @@ fn what_is_under_approval_takes_two_admins() {
     ];
     here.refused_as(&alice, &export);
     let id = here.only_request("export-backup", "alice");
-    here.succeed_as(&bob, &["approve", &id]);
+    let told = here.succeed_as(&bob, &["approve", &id, "--json"]);
+    let told: Value = serde_json::from_str(&told).expect("JSON and nothing else");
+    assert_eq!(told["approved"], *id);
     here.refused_as(&bob, &export);
     here.succeed_as(&alice, &export);
     assert!(backup.is_file());
@@ -95,7 +97,9 @@ fn what_is_under_approval_takes_two_admins() {
         .expect("a list")
     {
         let id = request["id"].as_str().expect("an id");
-        here.succeed_as(&bob, &["reject", id]);
+        let told = here.succeed_as(&bob, &["reject", id, "--json"]);
+        let told: Value = serde_json::from_str(&told).expect("JSON and nothing else");
+        assert_eq!(told["rejected"], *id);
     }
 
     // Blocking is for anybody, at once; lifting it is not.

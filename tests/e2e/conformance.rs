@@ -158,11 +158,37 @@ fn a_proxy_that_refuses_fails_and_one_that_is_not_there_is_said_so() {
     let (code, _, stderr) = conformance(&proxy, &["--only=no-such-case"]);
     assert_eq!(code, 2, "{stderr}");
     assert!(stderr.contains("--list lists them all"), "{stderr}");
+    // Nobody tried it, so it has not passed.
+    let (code, stdout, stderr) = conformance(&proxy, &["--only=encrypt-only-key"]);
+    assert_eq!(code, 2, "{stdout}{stderr}");
+    assert!(stdout.contains("--encrypt-only-key"), "{stdout}");
+    assert!(stderr.contains("no case was tried"), "{stderr}");
     proxy.kill();
     let (code, stdout, stderr) = conformance(&proxy, &[]);
     assert_eq!(code, 2, "{stdout}{stderr}");
     assert!(stderr.contains("cannot be reached"), "{stderr}");
     assert!(stderr.contains("--resolve localhost=IP:PORT"), "{stderr}");
+}
+
+#[test]
+fn results_and_cases_are_json_on_standard_output() {
+    let _alone = crate::alone();
+    let data_dir = temp_dir();
+    let proxy = DevProxy::start(data_dir.path());
+    let only = ["--only=cdiv-over-all-fields", "--json"];
+    let (code, stdout, stderr) = conformance(&proxy, &only);
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let results: Value = serde_json::from_str(&stdout).expect(&stdout);
+    assert_eq!(
+        (&results["passed"], &results["failed"]),
+        (&1.into(), &0.into())
+    );
+    let (code, stdout, stderr) = conformance(&proxy, &[&only[..], &["--list"]].concat());
+    assert_eq!(code, 0, "{stdout}{stderr}");
+    let cases: Value = serde_json::from_str(&stdout).expect(&stdout);
+    assert_eq!(cases.as_array().map(Vec::len), Some(1), "{cases}");
+    assert_eq!(cases[0]["name"], results["cases"][0]["name"]);
+    assert_eq!(cases[0]["requires"], results["cases"][0]["requires"]);
 }
 
 #[test]

@@ -37,6 +37,10 @@
 //! | `rotations` | everything that is rotated, under load: certificates, CAs, keys, policies, the program, the database | `xks-load` |
 //! | `unseal` | a keyring in PostgreSQL whose root key an HSM or Transit wraps | raw HTTP |
 //! | `pasted` | what the README and the demo tell users to paste | boto3, AWS CLI |
+//! | `manual`, `completions` | a page for each command, and what the TAB key gives | man, groff; bash, zsh, fish |
+//! | `json` | what `--json` prints of every command of `xks-proxy` | itself |
+//! | `progress` | what is shown of long work, at a terminal and elsewhere | a pseudo-terminal |
+//! | `start_errors` | what the programs say when they cannot start | themselves |
 //! | `load_tool` | `xks-load`: what it sends, counts, and says of servers that do not do well | itself |
 
 mod audit;
@@ -45,6 +49,8 @@ mod authorization;
 mod aws_page;
 mod block;
 mod clients;
+mod commands;
+mod completions;
 mod conformance;
 mod console;
 mod embedded_guide;
@@ -52,6 +58,7 @@ mod faults;
 mod fleet;
 mod guide;
 mod hsm;
+mod json;
 mod kill_switch;
 mod kms_commands;
 mod kms_guide;
@@ -59,17 +66,20 @@ mod kms_lost_answers;
 mod kms_refusals;
 mod kms_setup;
 mod load_tool;
+mod manual;
 mod metrics;
 mod model;
 mod page;
 mod pages;
 mod pasted;
 mod postgresql_guide;
+mod progress;
 mod quotas_guide;
 mod reload;
 mod rotations;
 mod scenario;
 mod stage;
+mod start_errors;
 mod status;
 mod story;
 mod terraform;
@@ -80,10 +90,14 @@ mod unseal;
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use clients::{AwsCli, Client, Driver, RustSdk};
 use harness::backend;
 use stage::Stage;
+
+/// For a program that has little to do.
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// Tests of this program run one at a time: a proxy has 250 ms for an answer, whatever else the machine does.
 fn alone() -> MutexGuard<'static, ()> {

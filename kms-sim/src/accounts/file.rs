@@ -10,21 +10,21 @@ use zeroize::Zeroizing;
 use super::{Accounts, Principal};
 use crate::caller::RequestOrigin;
 use crate::policy::{Document, Identity, IdentityKind, Kind};
-use crate::toml_document::{InvalidFile, Problem, Problems, Section};
+use crate::toml_document::{self, InvalidFile, Problem, Section};
 
 pub(super) fn load(file: &Path) -> Result<Accounts, InvalidFile> {
     let invalid = |problems| InvalidFile::new(file, problems);
-    let text = std::fs::read_to_string(file).map_err(|error| invalid(vec![error.to_string()]))?;
+    let text =
+        std::fs::read_to_string(file).map_err(|error| InvalidFile::unreadable(file, &error))?;
     let folder = file.parent().unwrap_or_else(|| Path::new("."));
     read(&text, folder).map_err(invalid)
 }
 
-pub(super) fn read(text: &str, folder: &Path) -> Result<Accounts, Vec<String>> {
-    let table = text
-        .parse::<toml::Table>()
-        .map_err(|error| vec![error.to_string()])?;
-    let problems = Problems::default();
-    let root = Section::root(table, &problems);
+pub(super) fn read(text: &str, folder: &Path) -> Result<Accounts, Vec<Problem>> {
+    toml_document::read(text, |root| contents(root, folder))
+}
+
+fn contents(root: &Section, folder: &Path) -> Accounts {
     let mut accounts = Accounts::default();
     // Where each access key id was first.
     let mut first = HashMap::new();
@@ -55,12 +55,7 @@ pub(super) fn read(text: &str, folder: &Path) -> Result<Accounts, Vec<String>> {
             accounts.by_access_key.insert(id, Arc::new(principal));
         }
     }
-    root.finish();
-    let problems = problems.take();
-    match problems.is_empty() {
-        true => Ok(accounts),
-        false => Err(problems.iter().map(Problem::to_string).collect()),
-    }
+    accounts
 }
 
 fn principal(section: &Section, folder: &Path) -> Option<Principal> {

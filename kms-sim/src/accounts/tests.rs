@@ -370,12 +370,16 @@ fn every_mistake_of_a_file_is_told() {
     ];
     for text in expected {
         assert!(
-            problems.iter().any(|found| found.starts_with(text)),
+            problems
+                .iter()
+                .any(|found| found.to_string().starts_with(text)),
             "{text}\n{problems:#?}"
         );
     }
     assert_eq!(problems.len(), expected.len(), "{problems:#?}");
-    assert!(read("", Path::new(".")).unwrap_err()[0].contains("at least one [[principals]]"));
+    let nobody = read("", Path::new(".")).unwrap_err();
+    let nobody = nobody.first().unwrap().to_string();
+    assert!(nobody.contains("at least one [[principals]]"), "{nobody}");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use xks_page::{Fields, InUrl};
 use super::form::number;
 use super::presets::Preset;
 use crate::actions::custom_key_store::{connect_store, disconnect_store};
-use crate::control::{Call, ControlError, perform, saved};
+use crate::control::{Call, ControlError, perform, read_loss, saved};
 use crate::events::{Origin, record_call};
 use crate::fault::Scope;
 use crate::http::PeerAddress;
@@ -204,7 +204,7 @@ fn own_fault(fields: &Fields) -> Result<Value, ControlError> {
         }
     }
     if let Some(loss) = number::<f64>(fields, "Loss")? {
-        members.insert("Loss".to_owned(), loss.into());
+        members.insert("Loss".to_owned(), read_loss(loss)?);
     }
     for name in ["Tcp", "Tls"] {
         if let Some(word) = fields.get(name) {

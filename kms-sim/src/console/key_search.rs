@@ -18,7 +18,7 @@ pub(super) struct Search<'q> {
     pub(super) home: Option<Home>,
     pub(super) store: Option<CustomKeyStoreId>,
     pub(super) state: Option<KeyState>,
-    /// An id, an ARN, the beginning of an alias, or a part of an id, an alias or a description.
+    /// An id, an ARN of a key or an alias, the beginning of an alias, or a part of an id, an alias or a description.
     pub(super) text: Option<&'q str>,
     pub(super) after: Option<Cursor>,
 }
@@ -74,6 +74,23 @@ pub(super) struct KeyRow {
 pub(super) fn search(simulator: &Simulator, search: &Search<'_>) -> Found {
     let mut found = Found::default();
     let mut budget = LOOKED_AT;
+    let narrowed;
+    let search = match search.text.and_then(alias_of_arn) {
+        None => search,
+        Some((home, _)) if search.home.as_ref().is_some_and(|wanted| *wanted != home) => {
+            return found;
+        }
+        Some((home, alias)) => {
+            narrowed = Search {
+                home: Some(home),
+                store: search.store.clone(),
+                text: Some(alias),
+                after: search.after.clone(),
+                ..*search
+            };
+            &narrowed
+        }
+    };
     let homes = simulator.regions().into_iter();
     let homes = homes.filter(|(home, _)| {
         let wanted = search.home.as_ref().is_none_or(|wanted| wanted == home);
@@ -110,6 +127,18 @@ pub(super) fn search(simulator: &Simulator, search: &Search<'_>) -> Found {
         }
     }
     found
+}
+
+/// Where the alias of an ARN is, and its name: in another Region the same name is another alias.
+fn alias_of_arn(text: &str) -> Option<(Home, &str)> {
+    let parts: Vec<_> = text.splitn(6, ':').collect();
+    match *parts {
+        ["arn", _, "kms", region, account, alias] if alias.starts_with(ALIAS) => {
+            let (account, region) = (account.to_owned(), region.to_owned());
+            Some((Home { account, region }, alias))
+        }
+        _ => None,
+    }
 }
 
 struct Chunk<'c> {
@@ -359,6 +388,11 @@ mod tests {
         assert_eq!(ids(&find(&arn)), [&keys[3]]);
         assert_eq!(ids(&find("alias/app/")), [&keys[1], &keys[2]]);
         assert_eq!(ids(&find("alias/app/two")), [&keys[2]]);
+        let aliases = client.ok("ListAliases", json!({"KeyId": keys[2]}));
+        let arn = aliases["Aliases"][0]["AliasArn"].as_str().unwrap();
+        assert_eq!(ids(&find(arn)), [&keys[2]]);
+        let elsewhere = arn.replace("us-east-1", "eu-west-1");
+        assert!(arn != elsewhere && find(&elsewhere).rows.is_empty());
         assert_eq!(ids(&find("OTHER")), [&keys[3]]);
         assert_eq!(ids(&find("payments")), [&keys[4]]);
         assert!(find("nothing of the kind").rows.is_empty());

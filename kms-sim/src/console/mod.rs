@@ -29,13 +29,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderName,
-    HeaderValue, IF_NONE_MATCH, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use http_body_util::Full;
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use ring::digest::{SHA256, digest};
 use xks_page::{Asset, Fields, SECURITY_POLICY, html};
 
@@ -66,7 +66,12 @@ impl Console {
 
 /// Whether a request is for the console.
 pub(crate) fn has(method: &Method, path: &str) -> bool {
-    path == "/console" || path.starts_with(ROOT) || (path == "/" && method == Method::GET)
+    path == "/console" || path.starts_with(ROOT) || (path == "/" && reads(method))
+}
+
+/// HEAD is GET without the body of the answer (RFC 9110, 9.3.2).
+fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 enum Answer {
@@ -85,7 +90,7 @@ pub(crate) async fn answer(
 ) -> Response<Full<Bytes>> {
     let query = Fields::read(head.uri.query().unwrap_or_default());
     let answer = route(simulator, console, &head, &query, body).await;
-    if head.method != Method::GET {
+    if !reads(&head.method) {
         tracing::info!(
             path = head.uri.path(),
             error = answer.as_ref().err().map(ControlError::message),
@@ -111,7 +116,19 @@ pub(crate) async fn answer(
         Err(error) => refusal(console, &error),
     };
     protect(response.headers_mut());
-    response
+    match head.method {
+        Method::HEAD => without_body(response),
+        _ => response,
+    }
+}
+
+/// What HEAD gets: it says how long the body is, and has none.
+fn without_body(response: Response<Full<Bytes>>) -> Response<Full<Bytes>> {
+    let (mut head, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        head.headers.insert(CONTENT_LENGTH, length.into());
+    }
+    Response::from_parts(head, Full::default())
 }
 
 async fn route(
@@ -136,7 +153,7 @@ async fn route(
     let segments = segments.ok_or_else(nothing_here)?;
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     match head.method {
-        Method::GET => page(simulator, console, &segments, query)
+        Method::GET | Method::HEAD => page(simulator, console, &segments, query)
             .map(Answer::Page)
             .ok_or_else(nothing_here),
         Method::POST => {
@@ -145,7 +162,7 @@ async fn route(
             let Done { back, word } = actions::act(simulator, &segments, &fields, head).await?;
             Ok(Answer::SeeOther(format!("{back}?done={word}")))
         }
-        _ => Err(ControlError::method("GET, POST")),
+        _ => Err(ControlError::method("GET, HEAD, POST")),
     }
 }
 
@@ -182,9 +199,7 @@ fn is_visit(head: &Parts) -> bool {
         let found = head.headers.get(name);
         found.is_some_and(|found| found.as_bytes() == value)
     };
-    head.method == Method::GET
-        && is("sec-fetch-mode", b"navigate")
-        && is("sec-fetch-dest", b"document")
+    reads(&head.method) && is("sec-fetch-mode", b"navigate") && is("sec-fetch-dest", b"document")
 }
 
 async fn read_form(headers: &HeaderMap, body: Incoming) -> Result<Fields, ControlError> {

@@ -162,6 +162,14 @@ fn millionths(loss: f64) -> Result<u32, ControlError> {
     })
 }
 
+/// A float as JSON has it, which has no NaN and nothing infinite.
+///
+/// # Errors
+/// 400
+pub(crate) fn loss(number: f64) -> Result<Value, ControlError> {
+    millionths(number).map(|_| number.into())
+}
+
 fn links(faults: &Faults) -> Value {
     let links = faults.list().into_iter();
     let links = links.map(|(scope, fault, left)| {

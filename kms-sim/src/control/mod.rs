@@ -35,7 +35,7 @@ use zeroize::Zeroizing;
 pub(crate) use error::ControlError;
 use events::Form;
 pub(crate) use guard::{known_host, same_origin};
-pub(crate) use link::{describe as fault_in_words, fault as read_fault};
+pub(crate) use link::{describe as fault_in_words, fault as read_fault, loss as read_loss};
 pub(crate) use request::decode;
 
 use crate::console::{self, Console};

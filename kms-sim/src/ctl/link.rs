@@ -58,7 +58,7 @@ struct Faults {
     #[arg(long, value_name = "N")]
     jitter_ms: Option<u32>,
     /// How many requests never arrive: a probability from 0 to 1.
-    #[arg(long, value_name = "P")]
+    #[arg(long, value_name = "P", value_parser = probability)]
     loss: Option<f64>,
     /// No TCP connection.
     #[arg(long, conflicts_with = "tls", value_parser = PossibleValuesParser::new(TCP))]
@@ -140,6 +140,12 @@ impl LinkArgs {
             Some(Command::Clear(Which { .. })) => Call::delete("/link"),
         }
     }
+}
+
+/// JSON has no NaN: the simulator would be told of nothing.
+fn probability(text: &str) -> Result<f64, &'static str> {
+    let number = text.parse().ok().filter(|n| (0.0..=1.0).contains(n));
+    number.ok_or("expected a probability: a number from 0 to 1, such as 0.25")
 }
 
 const OPERATIONS: [&str; 4] = ["GetHealthStatus", "GetKeyMetadata", "Encrypt", "Decrypt"];

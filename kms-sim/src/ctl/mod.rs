@@ -133,9 +133,16 @@ pub(crate) fn run(arguments: CtlArgs) -> Result<(), Box<dyn Error>> {
     let render = arguments.command.renderer();
     let call = arguments.command.call()?;
     let answer = runtime.block_on(client::send(&arguments.control, call))?;
-    if let Some(snapshot) = snapshot {
-        return Ok(snapshot.write(&answer)?);
-    }
+    let answer = match snapshot {
+        None => answer,
+        Some(snapshot) => {
+            let is_file = snapshot.write(&answer)?;
+            if !(is_file && arguments.json) {
+                return Ok(());
+            }
+            snapshot.told()
+        }
+    };
     let text = match arguments.json {
         true => format!("{answer}\n"),
         false => render(&answer),

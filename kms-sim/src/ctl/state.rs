@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::client::Call;
 
@@ -47,8 +47,13 @@ impl SnapshotArgs {
         Call::get("/snapshot")
     }
 
-    /// Writes the answer so that nobody else can read it, whole or not at all.
-    pub(super) fn write(&self, answer: &Value) -> Result<(), FileError> {
+    /// What there is to tell of a snapshot that was written.
+    pub(super) fn told(&self) -> Value {
+        json!({"Snapshot": self.file.display().to_string()})
+    }
+
+    /// Writes the answer so that nobody else can read it, whole or not at all; whether it is in a file then.
+    pub(super) fn write(&self, answer: &Value) -> Result<bool, FileError> {
         let error = |error| FileError::io(&self.file, error);
         // A pipe or a device, such as /dev/stdout, is written to: a rename would put a file in its place.
         if std::fs::metadata(&self.file).is_ok_and(|found| !found.is_file()) {
@@ -57,7 +62,8 @@ impl SnapshotArgs {
                 .open(&self.file)
                 .map_err(error)?;
             let text = format!("{answer}\n");
-            return output.write_all(text.as_bytes()).map_err(error);
+            output.write_all(text.as_bytes()).map_err(error)?;
+            return Ok(false);
         }
         let target = self.file.canonicalize();
         let target = target.unwrap_or_else(|_| self.file.clone());
@@ -76,7 +82,8 @@ impl SnapshotArgs {
         writeln!(file, "{answer}").map_err(error)?;
         let file = file.into_inner().map_err(|e| error(e.into_error()))?;
         file.sync_all().map_err(error)?;
-        std::fs::rename(&temporary, &target).map_err(error)
+        std::fs::rename(&temporary, &target).map_err(error)?;
+        Ok(true)
     }
 }
 

@@ -9,7 +9,10 @@ use crate::state_image::StateError;
 #[derive(Debug, thiserror::Error)]
 pub enum PersistenceError {
     /// The operating system refused.
-    #[error("{}: {error}", path.display())]
+    #[error(
+        "{}: {error}. Expected a folder that this user may write to, with room in it; choose another with --data-dir",
+        path.display()
+    )]
     Io {
         /// Of what.
         path: PathBuf,

@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::custom_key_store::CustomKeyStoreId;
 use crate::state_image::{Record, Restored, StateError};
-use crate::toml_document::{InvalidFile, Problem, Problems, Section};
+use crate::toml_document::{self, InvalidFile, Problem, Section};
 use crate::visibility::Home;
 
 pub use connect::NotConnected;
@@ -37,10 +37,10 @@ impl Seed {
     pub fn load(file: &Path, region: &str, connect_timeout: Duration) -> Result<Self, InvalidFile> {
         let invalid = |problems| InvalidFile::new(file, problems);
         let text =
-            std::fs::read_to_string(file).map_err(|error| invalid(vec![error.to_string()]))?;
+            std::fs::read_to_string(file).map_err(|error| InvalidFile::unreadable(file, &error))?;
         let folder = file.parent().unwrap_or_else(|| Path::new("."));
         let (records, connected) = read(&text, folder, region).map_err(invalid)?;
-        let restored = Restored::read(records).map_err(|error| invalid(vec![text_of(&error)]))?;
+        let restored = Restored::read(records).map_err(|error| invalid(vec![unfit(&error)]))?;
         Ok(Self {
             restored,
             connected,
@@ -54,9 +54,9 @@ impl Seed {
     ///
     /// # Errors
     /// Every problem of the text.
-    pub(crate) fn read(text: &str, region: &str) -> Result<Restored, Vec<String>> {
+    pub(crate) fn read(text: &str, region: &str) -> Result<Restored, Vec<Problem>> {
         let (records, _) = read(text, Path::new("."), region)?;
-        Restored::read(records).map_err(|error| vec![text_of(&error)])
+        Restored::read(records).map_err(|error| vec![unfit(&error)])
     }
 }
 
@@ -76,12 +76,11 @@ struct Reader<'r> {
 
 type Contents = (Vec<Record>, Vec<(Home, CustomKeyStoreId)>);
 
-fn read(text: &str, folder: &Path, region: &str) -> Result<Contents, Vec<String>> {
-    let table = text
-        .parse::<toml::Table>()
-        .map_err(|error| vec![error.to_string()])?;
-    let problems = Problems::default();
-    let root = Section::root(table, &problems);
+fn read(text: &str, folder: &Path, region: &str) -> Result<Contents, Vec<Problem>> {
+    toml_document::read(text, |root| contents(root, folder, region))
+}
+
+fn contents(root: &Section, folder: &Path, region: &str) -> Contents {
     let account = root.text("account", account, ACCOUNT);
     let region = root
         .text("region", region_name, REGION)
@@ -101,14 +100,9 @@ fn read(text: &str, folder: &Path, region: &str) -> Result<Contents, Vec<String>
         reader.stores(root.sections("custom-key-stores"), &clusters, &mut records);
     reader.keys(root.sections("keys"), &stores, &mut records);
     reader.bulk_keys(root.sections("bulk-keys"), &mut records);
-    root.finish();
     let clusters = clusters.into_values();
     records.extend(clusters.map(|cluster| Record::CloudHsmCluster(cluster.image)));
-    let problems = problems.take();
-    match problems.is_empty() {
-        true => Ok((records, connected)),
-        false => Err(problems.iter().map(Problem::to_string).collect()),
-    }
+    (records, connected)
 }
 
 impl Reader<'_> {
@@ -155,8 +149,13 @@ impl Once {
     }
 }
 
-fn text_of(error: &StateError) -> String {
-    error.to_string()
+/// What fits each field, and not together.
+fn unfit(error: &StateError) -> Problem {
+    Problem::new(
+        "",
+        format!("a state that cannot be ({error})"),
+        "one that KMS can have",
+    )
 }
 
 fn account(text: &str) -> Option<String> {

@@ -150,6 +150,8 @@ impl Reader<'_> {
             return section.required("secret-access-key", secret, expected);
         }
         if section.has("secret-access-key") {
+            // Taken, or it would be told to be no field.
+            section.secret("secret-access-key", Some, expected);
             let found = "beside secret-access-key-file";
             section.problem("secret-access-key", found, "one of the two");
         }

@@ -14,6 +14,7 @@ use xks_api::ids::{AccessKeyId, ExternalKeyId, SecretAccessKey, UriPathPrefix};
 use super::answer::{Answer, Handshake};
 use super::{ACCESS_KEY_ID, HOST, SECRET_ACCESS_KEY, URI_PATH};
 use crate::defect::Defect;
+use crate::toml_lines::{Lines, line_of};
 
 /// Everything that a script says.
 #[derive(Clone, Deserialize)]
@@ -131,16 +132,31 @@ impl Script {
     /// # Errors
     /// What is wrong, and where.
     pub fn load(file: &Path) -> Result<Self, InvalidScript> {
-        let invalid = |what: String| InvalidScript(format!("{}: {what}", file.display()));
-        let text = std::fs::read_to_string(file).map_err(|error| invalid(error.to_string()))?;
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            let what = format!("it cannot be read ({error}); expected a script in TOML or JSON");
+            InvalidScript::new(file, None, &what)
+        })?;
         let is_json = file
             .extension()
             .is_some_and(|extension| extension == "json");
         let script: Self = match is_json {
-            true => serde_json::from_str(&text).map_err(|error| invalid(error.to_string()))?,
-            false => toml::from_str(&text).map_err(|error| invalid(error.to_string()))?,
+            true => serde_json::from_str(&text).map_err(|error| {
+                InvalidScript::new(file, Some(error.line()), &error.to_string())
+            })?,
+            false => toml::from_str(&text).map_err(|error| {
+                let line = error.span().and_then(|span| line_of(&text, &span));
+                // Without the line's text, as the parser shows it: a secret may be in it.
+                let what = error.message().trim().replace('\n', " ");
+                InvalidScript::new(file, line, &what)
+            })?,
         };
-        script.check().map_err(invalid)?;
+        script.check().map_err(|(place, what)| {
+            let line = match is_json {
+                true => None,
+                false => Lines::of(&text).find(&place),
+            };
+            InvalidScript::new(file, line, &format!("{place}: {what}"))
+        })?;
         Ok(script)
     }
 
@@ -177,7 +193,7 @@ impl Script {
     }
 
     /// The credentials, well-formed.
-    pub(super) fn credentials(&self) -> Result<Vec<(AccessKeyId, SecretAccessKey)>, String> {
+    pub(super) fn credentials(&self) -> Result<Vec<(AccessKeyId, SecretAccessKey)>, Wrong> {
         let mut credentials = vec![credential(
             "",
             &self.access_key_id,
@@ -193,18 +209,25 @@ impl Script {
         Ok(credentials)
     }
 
-    fn check(&self) -> Result<(), String> {
+    fn check(&self) -> Result<(), Wrong> {
         self.credentials()?;
         let prefix = self.uri_path.strip_suffix("/kms/xks/v1");
         if prefix.is_none_or(|prefix| UriPathPrefix::try_from(prefix).is_err()) {
-            return Err("uri-path: expected a path such as /stub/kms/xks/v1".to_owned());
+            let expected = "expected a path such as /stub/kms/xks/v1";
+            return Err((
+                "uri-path".to_owned(),
+                format!("found {:?}; {expected}", self.uri_path),
+            ));
         }
-        for key in &self.keys {
-            ExternalKeyId::try_from(&*key.id).map_err(|error| format!("keys.id: {error}"))?;
+        for (at, key) in self.keys.iter().enumerate() {
+            ExternalKeyId::try_from(&*key.id).map_err(|error| {
+                let what = format!("found {:?}; {error}", key.id);
+                (format!("keys[{at}].id"), what)
+            })?;
         }
         for (at, rule) in self.rules.iter().enumerate() {
             rule.check()
-                .map_err(|what| format!("rules[{at}]: {what}"))?;
+                .map_err(|what| (format!("rules[{at}]"), what))?;
         }
         Ok(())
     }
@@ -258,22 +281,19 @@ impl Rule {
             0 | 1 => {}
             _ => {
                 return Err(
-                    "says more than one of: error-name, status and body; defect; not-http; close"
+                    "says more than one of: error-name, status and body; defect; not-http; close; expected one of them"
                         .to_owned(),
                 );
             }
         }
         if self.error_name.is_some() && self.body.is_some() {
-            return Err("error-name makes a body of its own".to_owned());
+            return Err("says error-name and body; expected one of the two, since an error-name makes a body of its own".to_owned());
         }
         if self.error_message.is_some() && self.error_name.is_none() {
-            return Err("error-message goes with an error-name".to_owned());
+            return Err("says error-message alone; expected an error-name with it".to_owned());
         }
-        if self
-            .status
-            .is_some_and(|status| !(200..=599).contains(&status))
-        {
-            return Err("status: expected 200 to 599".to_owned());
+        if let Some(status) = self.status.filter(|status| !(200..=599).contains(status)) {
+            return Err(format!("says the status {status}; expected 200 to 599"));
         }
         Ok(())
     }
@@ -294,15 +314,35 @@ impl fmt::Debug for Script {
 #[error("{0}")]
 pub struct InvalidScript(String);
 
+impl InvalidScript {
+    fn new(file: &Path, line: Option<usize>, what: &str) -> Self {
+        let file = file.display();
+        Self(match line {
+            Some(line) => format!("{file}:{line}: {what}"),
+            None => format!("{file}: {what}"),
+        })
+    }
+}
+
+/// A place in the script, and what is wrong there.
+pub(super) type Wrong = (String, String);
+
 /// `place` is where the fields stand in the script.
 fn credential(
     place: &str,
     id: &str,
     secret: &str,
-) -> Result<(AccessKeyId, SecretAccessKey), String> {
-    let id = AccessKeyId::try_from(id).map_err(|error| format!("{place}access-key-id: {error}"))?;
-    let secret = SecretAccessKey::try_from(secret)
-        .map_err(|error| format!("{place}secret-access-key: {error}"))?;
+) -> Result<(AccessKeyId, SecretAccessKey), Wrong> {
+    let id = AccessKeyId::try_from(id).map_err(|error| {
+        (
+            format!("{place}access-key-id"),
+            format!("found {id:?}; {error}"),
+        )
+    })?;
+    let secret = SecretAccessKey::try_from(secret).map_err(|error| {
+        let what = format!("found another text (not shown: it is a secret); {error}");
+        (format!("{place}secret-access-key"), what)
+    })?;
     Ok((id, secret))
 }
 

@@ -46,7 +46,10 @@ impl Sound {
     /// # Errors
     /// A credential that is none.
     pub(super) fn new(script: &Script) -> Result<Self, String> {
-        let verifier = Verifier::new(script.credentials()?, Regions::Any);
+        let credentials = script
+            .credentials()
+            .map_err(|(place, what)| format!("{place}: {what}"))?;
+        let verifier = Verifier::new(credentials, Regions::Any);
         let verifier = verifier.map_err(|error| error.to_string())?;
         Ok(Self {
             verifier: script.verify_signatures.then_some(verifier),

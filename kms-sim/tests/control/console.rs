@@ -1,6 +1,9 @@
 //! The console over raw HTTP: who may see it and send its forms, that input stays text, and that forms do what they say.
 //! What people see of it, a browser tells (`tests/e2e/console.rs`).
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
 use harness::https::Response;
 use kms_sim::stub_proxy::SECRET_ACCESS_KEY;
 use kms_sim::{Config, WebOrigin};
@@ -50,6 +53,33 @@ impl Simulator {
         let told = String::from_utf8_lossy(&response.body).into_owned();
         assert_eq!(response.status, 303, "{path} {fields}: {told}");
         response.header("location").expect("a location").to_owned()
+    }
+}
+
+#[test]
+fn head_tells_what_get_would_and_brings_no_page() {
+    let simulator = Simulator::start(Config::default());
+    for path in [
+        "/",
+        "/console/",
+        "/console/keys",
+        "/console/look.css",
+        "/console/none",
+    ] {
+        let headers = format!("host: {}\r\nconnection: close\r\n", simulator.control);
+        let got = simulator.look_with(path, &headers);
+        let mut stream = TcpStream::connect(simulator.control).unwrap();
+        write!(stream, "HEAD {path} HTTP/1.1\r\n{headers}\r\n").unwrap();
+        let mut told = String::new();
+        stream.read_to_string(&mut told).unwrap();
+        let (head, body) = told.split_once("\r\n\r\n").expect("the end of a head");
+        assert!(
+            head.starts_with(&format!("HTTP/1.1 {} ", got.status)),
+            "{path}: {head}"
+        );
+        let length = format!("content-length: {}", got.body.len());
+        assert!(head.contains(&length), "{path}: {head}");
+        assert_eq!(body, "", "{path}");
     }
 }
 
@@ -217,7 +247,10 @@ fn every_page_is_there_and_nothing_else() {
         simulator.control,
         &format!("PUT /console/ HTTP/1.1\r\n{host}content-length: 0\r\n\r\n"),
     );
-    assert_eq!((put.status, put.header("allow")), (405, Some("GET, POST")));
+    assert_eq!(
+        (put.status, put.header("allow")),
+        (405, Some("GET, HEAD, POST"))
+    );
 }
 
 #[test]
@@ -450,6 +483,7 @@ fn switches_do_what_ctl_does() {
         ("link", "Operations=Encrypt"),
         ("link", "LatencyMs=1"),
         ("link", "Loss=2&Operations=Encrypt"),
+        ("link", "Loss=NaN&Operations=Encrypt"),
         ("quota-keys", "Rate="),
         ("fail", "Code=NONE"),
         ("clock/advance", "By=tomorrow"),
@@ -461,6 +495,9 @@ fn switches_do_what_ctl_does() {
             &own,
         );
         assert_eq!(refused.status, 400, "{path} {wrong}");
+        let told = String::from_utf8_lossy(&refused.body);
+        let explained = !wrong.contains("Loss") || told.contains("a number from 0 to 1");
+        assert!(explained, "{wrong}: {told}");
     }
     let unknown = simulator.send_with("/console/switch/nothing", &fields, &own);
     assert_eq!(unknown.status, 404);

@@ -74,6 +74,15 @@ fn what_went_wrong_is_said_with_what_to_do() {
         "{stderr}"
     );
 
+    for wrong in ["NaN", "inf", "2", "-0.5", "half"] {
+        let loss = format!("--loss={wrong}");
+        let (success, _, stderr) = ctl(simulator.control, &["link", "set", &loss]);
+        assert!(
+            !success && stderr.contains("a number from 0 to 1"),
+            "{wrong}: {stderr}"
+        );
+    }
+
     let (success, _, stderr) = ctl(simulator.api, &["clock"]);
     assert!(!success && stderr.contains("no control API"), "{stderr}");
 

@@ -13,6 +13,7 @@ mod ctl;
 mod events;
 mod failures;
 mod guard;
+mod json;
 mod link;
 mod metrics;
 mod quota;

@@ -140,7 +140,7 @@ fn a_script_in_json_counts_and_one_without_signatures_takes_any() {
 fn a_script_that_cannot_be_used_is_explained_with_its_place() {
     let dir = harness::temp_dir();
     for (name, text, expected) in [
-        ("a.toml", "host = 1", "line 1"),
+        ("a.toml", "host = 1", "a.toml:1: invalid type: integer `1`"),
         (
             "b.toml",
             "[[rules]]\non = [\"encrypts\"]\nclose = true",
@@ -149,31 +149,46 @@ fn a_script_that_cannot_be_used_is_explained_with_its_place() {
         (
             "c.toml",
             "[[rules]]\non = [\"encrypt\"]",
-            "rules[0]: says nothing",
+            "c.toml:1: rules[0]: says nothing",
         ),
         (
             "d.toml",
             "[[rules]]\nclose = true\n[[rules]]\nclose = true\ndefect = \"empty\"",
-            "rules[1]: says more than one",
+            "d.toml:3: rules[1]: says more than one",
         ),
         (
             "e.toml",
             "access-key-id = \"short\"",
-            "access-key-id: an access key id has 20",
+            "access-key-id: found \"short\"; an access key id has 20",
         ),
-        ("f.toml", "uri-path = \"/x\"", "uri-path: expected"),
+        (
+            "f.toml",
+            "uri-path = \"/x\"",
+            "f.toml:1: uri-path: found \"/x\"; expected",
+        ),
         ("g.json", "{\"rule\": []}", "unknown field `rule`"),
-        ("h.toml", "[[keys]]\nid = \"a b\"", "keys.id:"),
+        (
+            "h.toml",
+            "[[keys]]\nid = \"a b\"",
+            "h.toml:2: keys[0].id: found \"a b\"",
+        ),
+        ("j.toml", "secret-access-key = \"s3cr3t", "j.toml:1: "),
+        (
+            "k.toml",
+            "secret-access-key = \"s3cr3t\"",
+            "secret-access-key: found another text",
+        ),
         (
             "i.toml",
             "[[rules]]\nstatus = 99",
-            "status: expected 200 to 599",
+            "says the status 99; expected 200 to 599",
         ),
     ] {
         let file = dir.path().join(name);
         std::fs::write(&file, text).unwrap();
         let error = Script::load(&file).unwrap_err().to_string();
         assert!(error.contains(name) && error.contains(expected), "{error}");
+        assert!(!error.contains("s3cr3t"), "{error}");
     }
     assert!(Script::load(&dir.path().join("none.toml")).is_err());
 }

@@ -25,10 +25,7 @@ pub(super) fn check(material: &TlsMaterial, host: Option<&str>, now: SystemTime)
     let failure = |text: String| Finding::new(Severity::Failure, "tls", text);
     let mut names = Vec::new();
     for (number, der) in material.chain.iter().enumerate() {
-        let which = match number {
-            0 => "the server's certificate".to_owned(),
-            n => format!("certificate {} of the chain", n + 1),
-        };
+        let which = which(number);
         let Ok((_, certificate)) = X509Certificate::from_der(der) else {
             findings.push(failure(format!("{which} is no X.509 certificate")));
             continue;
@@ -104,6 +101,24 @@ fn client_authentication(client: &ClientAuthentication, now: SystemTime) -> Vec<
         format!("clients must show a certificate of these CAs for {names}"),
     ));
     findings
+}
+
+/// Of each certificate that is shown to clients.
+pub(super) fn dates_of_chain(material: &TlsMaterial, now: SystemTime) -> Vec<Finding> {
+    let certificates = material.chain.iter().enumerate();
+    certificates
+        .filter_map(|(number, der)| {
+            let (_, certificate) = X509Certificate::from_der(der).ok()?;
+            Some(dates(&which(number), &certificate, now))
+        })
+        .collect()
+}
+
+fn which(number: usize) -> String {
+    match number {
+        0 => "the server's certificate".to_owned(),
+        n => format!("certificate {} of the chain", n + 1),
+    }
 }
 
 fn dates(which: &str, certificate: &X509Certificate<'_>, now: SystemTime) -> Finding {

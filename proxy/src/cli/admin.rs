@@ -1,6 +1,6 @@
 //! `xks-proxy admin …`, `approve`, `reject` and `approvals`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -37,12 +37,16 @@ enum AdminCommand {
         hash: Option<String>,
         #[command(flatten)]
         proxy: ProxyArguments,
+        #[command(flatten)]
+        output: OutputArguments,
     },
     /// Make a token for oneself: the hash goes to whoever runs `admin create --hash`
     Token {
         /// The token, a new file with mode 0600
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
+        #[command(flatten)]
+        output: OutputArguments,
     },
     /// List all admins
     List {
@@ -98,10 +102,12 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
             to,
             hash,
             proxy,
-        } => create(name, to, hash, proxy),
-        AdminCommand::Token { to } => {
-            let token = make(Some(&to))?;
-            print(format!("{}\n", token_hash(&token)).as_bytes())
+            output,
+        } => create(name, to, hash, proxy, output),
+        AdminCommand::Token { to, output } => {
+            let hash = token_hash(&*make(Some(&to))?);
+            let object = json!({"token_hash": hash, "token_file": to.display().to_string()});
+            output.done(&hash, &object)
         }
         AdminCommand::List { proxy, output } => {
             let admins = match proxy.locate()?.execute(Command::ListAdmins {})? {
@@ -136,6 +142,7 @@ fn create(
     to: Option<PathBuf>,
     hash: Option<String>,
     proxy: ProxyArguments,
+    output: OutputArguments,
 ) -> Result<(), Failure> {
     let proxy = proxy.locate()?;
     let (token, token_hash) = match hash {
@@ -155,20 +162,44 @@ fn create(
         let _ = durable::remove(path);
     }
     made?;
-    match (token, to) {
-        (Some(token), None) => {
-            print(Zeroizing::new([&token, "\n"].concat()).as_bytes())?;
-            note(&format!(
-                "{name} is an admin; the token is not shown again."
-            ));
-        }
-        _ => note(&format!("{name} is an admin.")),
+    let token = token.filter(|_| to.is_none());
+    if output.is_json() {
+        print(as_json(&name, to.as_deref(), token.as_ref()).as_bytes())?;
+    } else if let Some(token) = &token {
+        print(Zeroizing::new([token, "\n"].concat()).as_bytes())?;
     }
+    note(&match token {
+        Some(_) => format!("{name} is an admin; the token is not shown again."),
+        None => format!("{name} is an admin."),
+    });
     Ok(())
 }
 
+/// The admin, and the token if it is in no file: put together here, so that no copy of it stays behind.
+fn as_json(
+    name: &str,
+    file: Option<&Path>,
+    token: Option<&Zeroizing<String>>,
+) -> Zeroizing<String> {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let file = file.map(|path| quoted(&path.display().to_string()));
+    let parts = [
+        "{\"admin\":",
+        &quoted(name),
+        ",\"token_file\":",
+        file.as_deref().unwrap_or("null"),
+        ",\"token\":",
+        // Of letters and digits.
+        token.map_or("null", |_| "\""),
+        token.map_or("", |token| token),
+        token.map_or("", |_| "\""),
+        "}\n",
+    ];
+    Zeroizing::new(parts.concat())
+}
+
 /// Makes a token, in a new file if there is to be one.
-fn make(to: Option<&std::path::Path>) -> Result<Zeroizing<String>, Failure> {
+fn make(to: Option<&Path>) -> Result<Zeroizing<String>, Failure> {
     let token = new_token().map_err(|e| Failure::of("the token", &e))?;
     if let Some(path) = to {
         let line = Zeroizing::new([&token, "\n"].concat());

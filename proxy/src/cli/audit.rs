@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::{json, note, print};
+use super::progress::{Progress, Unit};
 use super::{Failure, File};
 use crate::audit::{AuditKey, Report, newest_head, read_head, verify};
 use crate::config::Config;
@@ -42,6 +42,9 @@ enum AuditCommand {
     Head {
         #[command(flatten)]
         place: PlaceArguments,
+        /// Accepted for uniformity: the head is JSON in any case
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -85,7 +88,7 @@ impl PlaceArguments {
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.command {
-        AuditCommand::Head { place } => {
+        AuditCommand::Head { place, json: _ } => {
             let (folder, key) = place.locate()?;
             let head = newest_head(&folder, &key).map_err(|e| Failure::of(folder.display(), &e))?;
             match head {
@@ -108,19 +111,17 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
                 let read = read_head(&path, &key).map_err(|e| Failure::of(path.display(), &e))?;
                 heads.push((path, read));
             }
-            // Hidden where standard error is no terminal.
-            let bar = ProgressBar::new(size(&folder, &files)).with_style(
-                ProgressStyle::with_template("verifying {wide_bar} {bytes}/{total_bytes} {eta}")
-                    .expect("a template of known fields"),
-            );
+            let (mut done, total) = (0, size(&folder, &files));
             let mut unshown = 0;
+            let progress = Progress::of("verifying", Unit::Bytes);
             let report = verify(&folder, &files, &heads, &key, &mut |bytes| {
                 unshown += bytes;
                 if unshown > SHOWN_BYTES {
-                    bar.inc(std::mem::take(&mut unshown));
+                    done += std::mem::take(&mut unshown);
+                    progress.show(done, total);
                 }
             });
-            bar.finish_and_clear();
+            drop(progress);
             let report = report.map_err(|e| Failure::of(folder.display(), &e))?;
             tell(&report, json)
         }

@@ -10,6 +10,7 @@ use serde_json::json;
 use super::Failure;
 use super::location::{LocationArguments, full};
 use super::output::{OutputArguments, unexpected};
+use super::progress::waiting;
 use crate::admin::{Command, Reply};
 use crate::key_manager::embedded::{self, BackupSeal, RootKeySource, durable};
 
@@ -69,8 +70,13 @@ impl BackupKeyArguments {
 
 pub(super) fn export(arguments: ExportArguments) -> Result<(), Failure> {
     let location = arguments.location;
-    let (seal, header) = BackupSeal::new(&arguments.key.source()?).map_err(|e| failed(&e))?;
-    let sealed = match location.execute(Command::export_backup(&seal))? {
+    let source = arguments.key.source()?;
+    let (header, reply) = waiting("wrapping all keys and credentials", || {
+        let (seal, header) = BackupSeal::new(&source).map_err(|e| failed(&e))?;
+        let reply = location.execute(Command::export_backup(&seal))?;
+        Ok::<_, Failure>((header, reply))
+    })?;
+    let sealed = match reply {
         Reply::Backup(text) => STANDARD.decode(text).ok(),
         other => return Err(unexpected(other)),
     };
@@ -86,8 +92,11 @@ pub(super) fn restore(arguments: RestoreArguments) -> Result<(), Failure> {
     let location = arguments.location.locate()?;
     let from = arguments.from.display();
     let backup = std::fs::read(&arguments.from).map_err(|e| Failure::of(&from, &e))?;
-    let restored = embedded::restore(&backup, &arguments.key.source()?, &location.place)
-        .map_err(|e| failed(&e))?;
+    let source = arguments.key.source()?;
+    let restored = waiting("writing the store", || {
+        embedded::restore(&backup, &source, &location.place)
+    });
+    let restored = restored.map_err(|e| failed(&e))?;
     let (keys, credentials) = (restored.keys, restored.credentials);
     let data_dir = location.place.data_dir.display();
     let sentence = format!("{data_dir} has {keys} keys and {credentials} credentials of {from}");

@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod block;
 mod check;
+mod completion;
 mod credential;
 mod dev;
 mod identity;
@@ -13,8 +14,10 @@ mod init;
 mod key;
 mod kms;
 mod location;
+mod manual;
 mod output;
 mod policy;
+mod progress;
 mod reload;
 mod root_key;
 mod serve;
@@ -100,6 +103,13 @@ enum Command {
         /// The shell
         shell: CompletionShell,
     },
+    /// Write the manual pages, one for each command, to a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder, which is made if it is not there
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+    },
 }
 
 /// The shells that completions are made for.
@@ -142,7 +152,7 @@ impl Failure {
         let mut source = error.source();
         while let Some(deeper) = source {
             let deeper_text = deeper.to_string();
-            if !text.ends_with(&deeper_text) {
+            if !text.contains(&deeper_text) {
                 text = format!("{text}: {deeper_text}");
             }
             source = deeper.source();
@@ -191,6 +201,8 @@ pub fn main() -> ExitCode {
         Command::Store(arguments) => store::run(arguments),
         Command::Audit(arguments) => audit::run(arguments),
         Command::Completions { shell } => completions(shell),
+        Command::Man { folder } => manual::write(Cli::command(), &["kms-sim", "xks-load"], &folder)
+            .map_err(|e| Failure::of(folder.display(), &e)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -215,11 +227,7 @@ fn completions(shell: CompletionShell) -> Result<(), Failure> {
         CompletionShell::Zsh => Shell::Zsh,
         CompletionShell::Fish => Shell::Fish,
     };
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "xks-proxy", &mut script);
-    std::io::stdout()
-        .write_all(&script)
-        .map_err(|e| Failure::of("standard output", &e))
+    output::print(&completion::script(shell, Cli::command()))
 }
 
 fn external_key_id(text: &str) -> Result<ExternalKeyId, InvalidExternalKeyId> {
@@ -262,5 +270,17 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_that_prints_facts_prints_them_as_json() {
+        let reasons = [
+            ("serve", "serves; its log lines are JSON"),
+            ("dev", "serves; DIR/env says what a client needs"),
+            ("completions", "prints a script for a shell"),
+            ("man", "writes pages for people"),
+        ];
+        let without = manual::without_json(Cli::command());
+        assert_eq!(without, reasons.map(|(command, _)| command));
     }
 }

@@ -1,10 +1,10 @@
 //! `xks-proxy reload`.
 
-use std::io::Write as _;
-
 use clap::Args;
+use serde_json::json;
 
 use super::Failure;
+use super::output::{OutputArguments, unexpected};
 use super::whole_proxy::ProxyArguments;
 use crate::admin::{Command, Reply};
 
@@ -17,6 +17,8 @@ use crate::admin::{Command, Reply};
 pub(super) struct Arguments {
     #[command(flatten)]
     proxy: ProxyArguments,
+    #[command(flatten)]
+    output: OutputArguments,
 }
 
 pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
@@ -27,14 +29,13 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let reply = client
         .execute(&Command::Reload {})
         .map_err(|e| Failure::Failed(e.to_string()))?;
-    let mut output = String::from("reloaded\n");
-    if let Reply::Reloaded(lines) = reply {
-        for line in lines {
-            output.push_str(&line);
-            output.push('\n');
-        }
-    }
-    std::io::stdout()
-        .write_all(output.as_bytes())
-        .map_err(|e| Failure::of("standard output", &e))
+    let lines = match reply {
+        Reply::Done => Vec::new(),
+        Reply::Reloaded(lines) => lines,
+        other => return Err(unexpected(other)),
+    };
+    let mut sentences = vec!["reloaded".to_owned()];
+    sentences.extend_from_slice(&lines);
+    let object = json!({ "reloaded": true, "remarks": lines });
+    arguments.output.done(&sentences.join("\n"), &object)
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::Failure;
 use super::location::{LocationArguments, full};
 use super::output::{OutputArguments, note, unexpected};
+use super::progress::waiting;
 use crate::admin::{Command, Reply};
 use crate::key_manager::embedded::RootKeySource;
 
@@ -80,7 +81,10 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
     let elsewhere = to.as_ref().is_some_and(|to| *to != location.place.root_key);
     let file = to.as_ref().unwrap_or(&location.place.root_key).path();
     let file = file.display().to_string();
-    let id = match location.execute(Command::RotateRootKey { to })? {
+    let reply = waiting("wrapping everything under another root key", || {
+        location.execute(Command::RotateRootKey { to })
+    });
+    let id = match reply? {
         Reply::RootKey(id) => id,
         other => return Err(unexpected(other)),
     };

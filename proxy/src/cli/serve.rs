@@ -16,6 +16,7 @@ use super::{Failure, File, LogFormatArgument, telemetry};
 use crate::admin;
 use crate::assemble::{KeyManagers, Patience};
 use crate::audit::AuditLog;
+use crate::check;
 use crate::config::Config;
 use crate::descriptor_limit;
 use crate::health;
@@ -69,6 +70,9 @@ pub(super) fn serve(
         log_guard.hasten();
     }
     for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    for warning in check::dates(&config, SystemTime::now()) {
         tracing::warn!("{warning}");
     }
     for unprotected in process_memory::protect() {

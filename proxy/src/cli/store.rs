@@ -1,11 +1,11 @@
 //! `xks-proxy store …`.
 
 use clap::{Args, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::location::{self, Location};
 use super::output::{OutputArguments, note};
+use super::progress::{Progress, Unit};
 use super::{Failure, File};
 use crate::key_manager::embedded::migrate;
 use crate::process_memory;
@@ -58,17 +58,12 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         let text = format!("{from} and {to} are the same store: name two");
         return Err(Failure::Failed(text));
     }
-    // Hidden where standard error is no terminal.
-    let bar = ProgressBar::new(0).with_style(
-        ProgressStyle::with_template("trying the copies {wide_bar} {pos}/{len} {eta}")
-            .expect("a template of known fields"),
-    );
+    let progress = Progress::of("trying the copies", Unit::Pieces);
     let migrated = migrate(old.place, &new.place, |done, total| {
         let number = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        bar.set_length(number(total));
-        bar.set_position(number(done));
+        progress.show(number(done), number(total));
     });
-    bar.finish_and_clear();
+    drop(progress);
     let migrated = migrated.map_err(|e| Failure::Failed(e.to_string()))?;
     let (keys, versions, credentials) = (migrated.keys, migrated.versions, migrated.credentials);
     let sentence = format!(

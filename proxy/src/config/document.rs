@@ -133,7 +133,10 @@ impl<'s, 'd> Section<'s, 'd> {
         }
     }
 
+    #[cfg_attr(test, track_caller)]
     pub(super) fn problem(&self, place: Place, found: impl Into<String>, expected: &str) {
+        #[cfg(test)]
+        super::messages::told();
         self.document.add(Problem {
             file: self.document.file.to_owned(),
             line: place.line,
@@ -144,7 +147,10 @@ impl<'s, 'd> Section<'s, 'd> {
     }
 
     /// A problem of another file, which this one names.
+    #[cfg_attr(test, track_caller)]
     pub(super) fn add(&self, problem: Problem) {
+        #[cfg(test)]
+        super::messages::told();
         self.document.add(problem);
     }
 
@@ -161,12 +167,19 @@ impl<'s, 'd> Section<'s, 'd> {
         self.value(name).is_some()
     }
 
+    /// Whether a list is left out, or has no element: one whose elements are not understood has some.
+    pub(super) fn has_none(&self, name: &str) -> bool {
+        let list = self.value(name).map(|value| value.get_ref().as_array());
+        list.is_none_or(|list| list.is_some_and(|list| list.is_empty()))
+    }
+
     /// The text of a field that is read later.
     pub(super) fn peek(&self, name: &str) -> Option<&str> {
         self.value(name)?.get_ref().as_str()
     }
 
     /// A field that may be left out. A value that is not understood is a problem, and counts as left out.
+    #[cfg_attr(test, track_caller)]
     pub(super) fn optional<T>(
         &self,
         name: &'static str,
@@ -182,6 +195,7 @@ impl<'s, 'd> Section<'s, 'd> {
     }
 
     /// A field that must be there.
+    #[cfg_attr(test, track_caller)]
     pub(super) fn required<T>(
         &self,
         name: &'static str,
@@ -197,6 +211,7 @@ impl<'s, 'd> Section<'s, 'd> {
     }
 
     /// A list of texts; each element that is not understood is a problem of its own.
+    #[cfg_attr(test, track_caller)]
     pub(super) fn list<T>(
         &self,
         name: &'static str,
@@ -226,17 +241,20 @@ impl<'s, 'd> Section<'s, 'd> {
     }
 
     /// A table; one that is left out is empty.
+    #[cfg_attr(test, track_caller)]
     pub(super) fn section(&self, name: &'static str) -> Self {
         let value = self.ask(name);
         let table = value.and_then(|v| v.get_ref().as_table());
-        if let (Some(value), None) = (value, table) {
-            self.problem(self.place(name), describe(value.get_ref()), "a table");
-        }
         let place = self.place(name);
+        if let (Some(value), None) = (value, table) {
+            let expected = format!("a table that begins with [{}]", header(&place.field));
+            self.problem(place.clone(), describe(value.get_ref()), &expected);
+        }
         Self::new(self.document, place.field, place.line, table)
     }
 
     /// The tables of a table of tables, with their names.
+    #[cfg_attr(test, track_caller)]
     pub(super) fn named_sections(&self, name: &'static str) -> Vec<(Place, String, Self)> {
         let parent = self.section(name);
         let mut sections = Vec::new();
@@ -258,13 +276,15 @@ impl<'s, 'd> Section<'s, 'd> {
     }
 
     /// The tables of a list of tables.
+    #[cfg_attr(test, track_caller)]
     pub(super) fn sections(&self, name: &'static str) -> Vec<Self> {
         let Some(value) = self.ask(name) else {
             return Vec::new();
         };
         let Some(elements) = value.get_ref().as_array() else {
-            let expected = format!("tables that each begin with [[{name}]]");
-            self.problem(self.place(name), describe(value.get_ref()), &expected);
+            let place = self.place(name);
+            let expected = format!("tables that each begin with [[{}]]", header(&place.field));
+            self.problem(place, describe(value.get_ref()), &expected);
             return Vec::new();
         };
         let mut sections = Vec::new();
@@ -301,6 +321,15 @@ impl<'s, 'd> Section<'s, 'd> {
             self.problem(place, "no such field", &expected);
         }
     }
+}
+
+/// A field as the header of a table names it: without the numbers of tables.
+fn header(field: &str) -> String {
+    let mut parts = field.split('[');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |header, part| {
+        header + part.split_once(']').map_or("", |(_, rest)| rest)
+    })
 }
 
 /// What a value is, without its text where that might be long.

@@ -14,6 +14,8 @@ use serde::Deserialize;
 use xks_api::ids::{AccessKeyId, SecretAccessKey};
 use zeroize::Zeroizing;
 
+use crate::os_error::Advised;
+
 /// A file that was read, and what it held: its content tells whether it changed, whatever a mount does to its links.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Source {
@@ -76,7 +78,7 @@ impl Files {
         match list {
             Ok(list) if !list.is_empty() => Ok(list),
             Ok(_) => Err(unusable(path, "holds no certificate", expected)),
-            Err(e) => Err(unusable(path, &e.to_string(), expected)),
+            Err(e) => Err(unusable(path, &format!("is no PEM: {e}"), expected)),
         }
     }
 
@@ -87,7 +89,7 @@ impl Files {
         PrivateKeyDer::from_pem_slice(&content).map_err(|e| {
             let found = match e {
                 rustls_pki_types::pem::Error::NoItemsFound => "holds no private key".to_owned(),
-                e => e.to_string(),
+                e => format!("is no PEM: {e}"),
             };
             unusable(path, &found, expected)
         })
@@ -104,7 +106,7 @@ impl Files {
         match list {
             Ok(list) if !list.is_empty() => Ok(list),
             Ok(_) => Err(unusable(path, "holds no CRL", expected)),
-            Err(e) => Err(unusable(path, &e.to_string(), expected)),
+            Err(e) => Err(unusable(path, &format!("is no PEM: {e}"), expected)),
         }
     }
 
@@ -173,8 +175,10 @@ impl Files {
         path: &Path,
         expected: &'static str,
     ) -> Result<(Zeroizing<Vec<u8>>, u32), Unusable> {
-        let (content, mode) =
-            content(path).map_err(|e| unusable(path, &format!("cannot be read: {e}"), expected))?;
+        let (content, mode) = content(path).map_err(|e| {
+            let found = format!("cannot be read: {}", Advised(&e));
+            unusable(path, &found, expected)
+        })?;
         self.add(path, &content);
         Ok((content, mode))
     }

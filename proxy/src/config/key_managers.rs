@@ -175,13 +175,15 @@ impl Reader<'_> {
             ("root_key_credential", RootKeySource::Credential),
             ("root_key_passphrase_file", RootKeySource::Passphrase),
         ];
-        let mut named = sources.into_iter().filter_map(|(name, source)| {
+        let named = sources.into_iter().filter_map(|(name, source)| {
             let path = fields.optional(name, text, "the name of a file")?;
             Some(source(self.folder.join(path)))
         });
-        let (first, second) = (named.next(), named.next());
-        drop(named);
-        if second.is_some() {
+        // All of them are asked for, or the others were no fields.
+        let named: Vec<_> = named.collect();
+        let several = named.len() > 1;
+        let first = named.into_iter().next();
+        if several {
             let expected = "at most one of root_key_file, root_key_credential, \
                             root_key_passphrase_file";
             fields.problem(place.clone(), "more than one root key", expected);

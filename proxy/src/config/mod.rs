@@ -8,6 +8,8 @@ mod audit;
 mod document;
 mod files;
 mod key_managers;
+#[cfg(test)]
+mod messages;
 #[cfg(feature = "pkcs11")]
 mod pkcs11;
 mod policy;
@@ -41,6 +43,7 @@ use crate::admin::ApprovalPolicy;
 use crate::audit::Settings as AuditSettings;
 use crate::authorize::Policy;
 use crate::key_store::KeySelection;
+use crate::os_error::Advised;
 use crate::request_log::LogFormat;
 use crate::runtime::Limits;
 use crate::server::Drain;
@@ -233,7 +236,7 @@ fn read_text(file: &Path) -> Result<String, ConfigError> {
             file: file.to_owned(),
             line: None,
             field: String::new(),
-            found: format!("the configuration file cannot be read: {error}"),
+            found: format!("it cannot be read: {}", Advised(&error)),
             expected: "a TOML file that this user may read".to_owned(),
         }])
     })
@@ -683,7 +686,7 @@ mod tests {
                 "limits.max_body_bytes",
                 "listen",
                 "log.formatt",
-                "tls",
+                "tls.private_key_file",
             ],
             "{error}"
         );

@@ -125,7 +125,7 @@ impl Reader<'_> {
 fn token(fields: &Fields<'_, '_>) -> Option<TokenSelector> {
     let label = fields.optional("token_label", label, LABEL);
     let serial = fields.optional("token_serial", self::label, "a serial number");
-    let slot = fields.optional("slot", integer(0..=u64::MAX), "a slot id");
+    let slot = fields.optional("slot", integer(0..=u64::MAX), "the number of a slot");
     let mut selectors = [
         label.map(TokenSelector::Label),
         serial.map(TokenSelector::Serial),
@@ -321,7 +321,7 @@ fn hex(value: &DeValue<'_>) -> Option<Vec<u8>> {
         .filter(|_| rest.is_empty())
 }
 
-const LABEL: &str = "a label";
+const LABEL: &str = "a label, which is not empty";
 
 #[cfg(test)]
 mod tests {

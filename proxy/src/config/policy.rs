@@ -52,7 +52,7 @@ impl Reader<'_> {
         let files = fields
             .list("files", non_empty, expected)
             .unwrap_or_default();
-        if files.is_empty() {
+        if fields.has_none("files") {
             fields.problem(
                 fields.place("files"),
                 "no file",
@@ -162,7 +162,7 @@ fn rule(fields: &Fields<'_, '_>) -> Option<Rule> {
         let Some(patterns) = fields.list(name, read, expected) else {
             continue;
         };
-        if patterns.is_empty() {
+        if fields.has_none(name) {
             let expected = "one or more patterns, or no such field: then the rule is about any";
             fields.problem(
                 fields.place(name),

@@ -22,7 +22,7 @@ use crate::key_store::KeySelection;
 use crate::request_log::LogFormat;
 use crate::runtime::Limits;
 use crate::server::Drain;
-use crate::tls::{self, ClientAuthentication, TlsMaterial};
+use crate::tls::{self, ClientAuthentication, TlsError, TlsMaterial};
 
 /// Reads the text of a configuration file. Relative paths in it are relative to the file.
 pub(super) fn config(file: &Path, content: &str) -> Result<Config, ConfigError> {
@@ -173,7 +173,6 @@ impl Reader<'_> {
             .has("client")
             .then(|| self.client_authentication(section));
         fields.refuse_others();
-        let place = fields.place("");
         let material = TlsMaterial {
             chain: chain?,
             key: key?,
@@ -183,8 +182,17 @@ impl Reader<'_> {
             },
         };
         if let Err(error) = tls::server_config(&material) {
-            let expected = "certificates, a key, roots and CRLs that go together";
-            fields.problem(place, error.to_string(), expected);
+            let (field, expected) = match error {
+                TlsError::Certificate(_) => (
+                    "private_key_file",
+                    "the key of the first certificate in certificate_file",
+                ),
+                TlsError::Root(_) | TlsError::Verifier(_) => {
+                    ("client", "a ca_file and crl_files that go together")
+                }
+                TlsError::Protocol(_) => ("", "a program that has TLS 1.2 and 1.3"),
+            };
+            fields.problem(fields.place(field), error.to_string(), expected);
             return None;
         }
         Some(material)
@@ -202,7 +210,7 @@ impl Reader<'_> {
         }
         let expected = "a subject common name, such as \"cks.kms.us-east-1.amazonaws.com\"";
         let names = fields.list("subject_common_names", non_empty, expected);
-        if names.as_ref().is_none_or(Vec::is_empty) {
+        if fields.has_none("subject_common_names") {
             let place = fields.place("subject_common_names");
             fields.problem(
                 place,

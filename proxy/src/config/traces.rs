@@ -37,7 +37,7 @@ impl Reader<'_> {
         };
         let expected = "a number from 1 to 1000000";
         let one_in = fields.optional("one_in", integer(1..=1_000_000), expected);
-        let service_name = fields.optional("service_name", text, "a name");
+        let service_name = fields.optional("service_name", text, "a name for this service");
         fields.refuse_others();
         Some(Settings {
             endpoint: endpoint?,

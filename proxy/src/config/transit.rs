@@ -144,13 +144,12 @@ fn addresses(fields: &Fields<'_, '_>) -> Option<Vec<Address>> {
     let expected = "https://HOST:PORT, or http:// with localhost, 127.0.0.1 or [::1]";
     let read = |text: &str| Address::try_from(text).ok();
     let addresses = fields.list("addresses", read, expected);
-    if addresses.as_ref().is_none_or(Vec::is_empty) {
+    if fields.has_none("addresses") {
         let expected =
             "a list with one or more addresses, such as \"https://bao.example.com:8200\"";
         fields.problem(fields.place("addresses"), "no address", expected);
-        return None;
     }
-    addresses
+    addresses.filter(|list| !list.is_empty())
 }
 
 fn mount(fields: &Fields<'_, '_>, default: &str) -> Option<ApiPath> {
@@ -183,7 +182,8 @@ fn listed(
                 let name = TransitKeyName::try_from(&*name).ok();
                 if name.is_none() {
                     let found = format!("{id} is no name that Transit takes");
-                    key.problem(place.clone(), found, "a field name");
+                    let expected = "another id, or its name in Transit in a field name";
+                    key.problem(place.clone(), found, expected);
                 }
                 name
             }

@@ -1,5 +1,7 @@
 //! The list of all cases, from their tables.
 
+use serde_json::{Value, json};
+
 use super::super::case::Case;
 use super::super::cases::cases;
 use super::address;
@@ -18,6 +20,21 @@ pub fn lines(chosen: &[&'static Case]) -> String {
         )
     };
     chosen.iter().map(line).collect()
+}
+
+/// The same for programs: a list of objects.
+pub fn document(chosen: &[&'static Case]) -> Value {
+    let object = |case: &&Case| {
+        json!({
+            "name": case.name,
+            "level": case.level.as_str(),
+            "section": case.section,
+            "address": address(case.section),
+            "requires": case.requires,
+            "expects": case.expects(),
+        })
+    };
+    chosen.iter().map(object).collect()
 }
 
 /// Tables of Markdown, one for each section of the specification.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::task::JoinSet;
 
 use super::advice;
-use super::progress::Progress;
 use crate::cli::Failure;
+use crate::cli::progress::{Progress, Unit};
 use crate::kms::{CallError, KeyMetadata, KmsClient};
 
 /// The KMS keys of a store, and how many keys of the account could not be looked at.
@@ -18,15 +18,15 @@ pub(super) struct StoreKeys {
 /// Looks at every key of the account.
 pub(super) async fn of_store(kms: &Arc<KmsClient>, store: &str) -> Result<StoreKeys, Failure> {
     let ids = kms.key_ids().await.map_err(|e| advice::failure(&e))?;
-    let progress = Progress::begin();
-    let total = ids.len();
+    let progress = Progress::of("looking at the keys of the account", Unit::Pieces);
+    let total = u64::try_from(ids.len()).unwrap_or(u64::MAX);
     let mut ids = ids.into_iter();
     let mut running = JoinSet::new();
     let mut all = StoreKeys {
         keys: Vec::new(),
         hidden: 0,
     };
-    let mut looked_at = 0_usize;
+    let mut looked_at = 0;
     loop {
         while running.len() < AT_A_TIME {
             let Some(id) = ids.next() else { break };
@@ -37,11 +37,7 @@ pub(super) async fn of_store(kms: &Arc<KmsClient>, store: &str) -> Result<StoreK
             break;
         };
         looked_at += 1;
-        if looked_at.is_multiple_of(100) {
-            progress.say(&format!(
-                "{looked_at} of {total} keys of the account looked at"
-            ));
-        }
+        progress.show(looked_at, total);
         match done {
             Ok(Ok(key)) if key.custom_key_store_id.as_deref() == Some(store) => all.keys.push(key),
             Ok(Ok(_)) => {}

@@ -5,10 +5,11 @@ mod cloudformation;
 mod terraform;
 
 use clap::{Args, ValueEnum};
+use serde_json::json;
 use xks_api::ids::ExternalKeyId;
 
 use super::KeyStoreArguments;
-use crate::cli::output::print;
+use crate::cli::output::{OutputArguments, json, print};
 use crate::cli::{Failure, external_key_id};
 
 /// Print what links a key store by other means: the AWS CLI, Terraform, CloudFormation.
@@ -25,6 +26,8 @@ pub(super) struct Arguments {
     /// An external key that gets a KMS key; may be given several times
     #[arg(long = "key", value_name = "EXTERNAL_KEY", value_parser = external_key_id)]
     keys: Vec<ExternalKeyId>,
+    #[command(flatten)]
+    output: OutputArguments,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -72,10 +75,27 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         Format::Terraform => terraform::text(&plan),
         Format::Cloudformation => cloudformation::text(&plan),
     };
-    print(text.as_bytes())
+    match arguments.output.is_json() {
+        true => json(&plan.with(&text)),
+        false => print(text.as_bytes()),
+    }
 }
 
 impl Plan {
+    /// What the text says, and the text.
+    fn with(&self, text: &str) -> serde_json::Value {
+        json!({
+            "custom_key_store_name": self.name,
+            "connectivity": self.connectivity(),
+            "uri_endpoint": self.uri_endpoint,
+            "uri_path": self.uri_path,
+            "vpc_endpoint_service_name": self.vpc_endpoint_service_name,
+            "vpc_endpoint_service_owner": self.vpc_endpoint_service_owner,
+            "external_keys": self.keys,
+            "text": text,
+        })
+    }
+
     fn connectivity(&self) -> &'static str {
         match self.vpc_endpoint_service_name {
             None => "PUBLIC_ENDPOINT",

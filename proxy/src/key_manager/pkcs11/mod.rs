@@ -130,7 +130,11 @@ impl KeyManager for Pkcs11KeyManager {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The library does not load.
-    #[error("the PKCS#11 library {path} does not load: {error}", path = path.display())]
+    #[error(
+        "the PKCS#11 library {path} does not load: {error}; expected a library for this machine's architecture, with all \
+         that it needs: `ldd {path}` tells what it lacks",
+        path = path.display()
+    )]
     Library {
         /// Where it should be.
         path: PathBuf,

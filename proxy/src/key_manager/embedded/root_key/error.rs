@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use xks_api::ids::ExternalKeyId;
 
+use crate::os_error::Advised;
+
 /// Why there is no root key.
 #[derive(Debug, thiserror::Error)]
 pub enum RootKeyError {
@@ -34,11 +36,11 @@ pub enum RootKeyError {
         expected: u32,
     },
     /// The file is no key.
-    #[error("{} does not hold exactly 32 bytes, so it is no key", path.display())]
+    #[error("{} does not hold exactly 32 bytes, so it is no key: bring the right file back", path.display())]
     #[expect(missing_docs, reason = "the message says it")]
     Length { path: PathBuf },
     /// The file is no passphrase.
-    #[error("{} is empty or longer than 1,024 bytes, so it is no passphrase", path.display())]
+    #[error("{} is empty or longer than 1,024 bytes, so it is no passphrase: expected one line of 16 to 1,024", path.display())]
     #[expect(missing_docs, reason = "the message says it")]
     PassphraseLength { path: PathBuf },
     /// The passphrase can be guessed.
@@ -78,7 +80,7 @@ pub enum RootKeyError {
     #[error("the operating system gave no random bytes")]
     NoRandomBytes,
     /// The file could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), Advised(source))]
     #[expect(missing_docs, reason = "the message says it")]
     Io { path: PathBuf, source: io::Error },
 }

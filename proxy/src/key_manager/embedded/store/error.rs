@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::root_key::{RootKeyError, RootKeyId};
 use super::postgres::PostgresError;
+use crate::os_error::Advised;
 
 /// Why a store does not open or takes no change.
 #[derive(Debug, thiserror::Error)]
@@ -87,7 +88,7 @@ pub enum StoreError {
     #[error(transparent)]
     RootKey(#[from] RootKeyError),
     /// A file could not be read or written.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), Advised(source))]
     Io { path: PathBuf, source: io::Error },
     /// The database took no change.
     #[error(
