@@ -356,9 +356,10 @@ fn thousands_of_keys_are_a_page_at_a_time_and_found() {
 }
 
 #[test]
-fn the_page_about_the_status_does_as_it_says() {
+fn the_commands_of_the_status_page_do_what_it_says() {
     let _alone = crate::alone();
-    let ran = Page::read("proxy/docs/status.md").run("the_page_about_the_status_does_as_it_says");
+    let ran =
+        Page::read("proxy/docs/status.md").run("the_commands_of_the_status_page_do_what_it_says");
     ran.says(&[
         "KEY MANAGER",
         "/tenant-a",

@@ -73,6 +73,7 @@ fn each_picture_says_how_it_is_made_and_the_script_can_do_so() {
     for part in [
         // The test that takes the screenshot, the queries, and the plots.
         "console::a_person_works_with_the_console_in_a_browser",
+        "status::browser::a_person_looks_at_the_status_in_a_browser",
         "proxy/deploy/grafana/picture",
         "--bench compare -- plot",
     ] {
@@ -80,6 +81,8 @@ fn each_picture_says_how_it_is_made_and_the_script_can_do_so() {
     }
     let console = include_str!("../console.rs");
     assert!(console.contains("fn a_person_works_with_the_console_in_a_browser()"));
+    let status = include_str!("../status/browser.rs");
+    assert!(status.contains("fn a_person_looks_at_the_status_in_a_browser()"));
     let (status, _, stderr) = run(
         Command::new(workspace().join("tests/pictures")).arg("none"),
         LIMIT,

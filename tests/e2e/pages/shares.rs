@@ -241,11 +241,11 @@ pub(crate) const SHARES: &[Given] = &[
     ),
     one("proxy/docs/scaling.md", "psql", "from_nothing_to_a_fleet"),
     one("proxy/docs/scaling.md", "cargo test", CARGO),
+    others("proxy/docs/testing.md", CARGO),
     others(
         "proxy/docs/status.md",
-        "the_page_about_the_status_does_as_it_says",
+        "the_commands_of_the_status_page_do_what_it_says",
     ),
-    others("proxy/docs/testing.md", CARGO),
     others(
         "proxy/docs/transit.md",
         "the_commands_of_the_page_lead_to_a_connected_key_store",
