@@ -72,6 +72,7 @@ fn every_command_of_the_proxy_prints_one_document_and_nothing_else() {
             .is_some_and(|text| text.contains("aws_kms"))
     );
     assert_eq!(setup["external_keys"][0], "demo");
+    json("status");
     json("block made --reason drill");
     json("blocks");
     json("unblock made");

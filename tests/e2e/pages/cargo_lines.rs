@@ -127,6 +127,7 @@ fn calls_of_cargo(commands: &str) -> Vec<Call> {
         &stand_ins::PIP,
         &stand_ins::TESTS_RUN,
         &stand_ins::TESTS_ROTATIONS,
+        &stand_ins::TESTS_MUTANTS,
     ]);
     let script = format!("export calls=$PWD/calls here=$PWD; : >calls\n{functions}{commands}");
     let mut bash = Command::new("bash");
@@ -246,12 +247,17 @@ impl Workspace {
     fn mutants(&self, arguments: &[&str]) -> Result<(), String> {
         let mut words = arguments.iter();
         while let Some(word) = words.next() {
+            if *word == "--in-place" {
+                continue;
+            }
             let value = words
                 .next()
                 .copied()
                 .ok_or(format!("{word} wants a value"))?;
             match *word {
                 "-p" => self.has_package(value)?,
+                // Names of functions, as cargo-mutants writes them.
+                "-F" => {}
                 "-f" => {
                     let (folder, name) = value.rsplit_once('/').unwrap_or(("", value));
                     let end = name.trim_start_matches('*');

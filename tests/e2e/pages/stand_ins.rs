@@ -48,6 +48,7 @@ pub(crate) const ALL: &[&StandIn] = &[
     &CARGO,
     &TESTS_RUN,
     &TESTS_ROTATIONS,
+    &TESTS_MUTANTS,
 ];
 
 /// The rest of the line runs as whoever runs the tests.
@@ -219,4 +220,17 @@ pub(crate) const TESTS_ROTATIONS: StandIn = StandIn {
     because: "it runs a test of this program, rotations::every_rotation_goes_without_a_failed_request, with other programs",
     checked: "the script tells what it takes, and bash can read it",
     body: r#"bash -n "$source/tests/rotations" && "$source/tests/rotations" --help | grep -q -- --update-page"#,
+};
+
+pub(crate) const TESTS_MUTANTS: StandIn = StandIn {
+    name: "TESTS_MUTANTS",
+    command: "tests/mutants",
+    because: "it runs the tests of a package hundreds of times, each time with another mistake in it",
+    checked: "Python can read the script, and what cargo-mutants gets of its arguments is there",
+    body: r#"python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' "$source/tests/mutants"
+words=mutants
+while [ "$1" != -- ]; do
+    if [ "$1" = --only ]; then shift 2; else words+=$'\t'$1; shift; fi
+done
+printf '\t%s\n' "$words" >>"$calls""#,
 };
