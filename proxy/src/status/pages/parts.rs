@@ -208,12 +208,15 @@ pub(super) fn blocks(page: &mut Html, blocks: &Listed<BlockInfo>) {
         );
     }
     table.close(page);
-    if blocks.next.is_some() {
-        html!(
-            page,
-            "<p class=\"empty\">There are more: <code>xks-proxy blocks</code> lists them.</p>"
-        );
-    }
+    let more = match blocks.next {
+        None => "",
+        Some(_) => "There are more: xks-proxy blocks lists them. ",
+    };
+    html!(
+        page,
+        "<p class=\"empty\">{}<code>xks-proxy unblock</code> lifts one.</p>",
+        more
+    );
 }
 
 /// The last requests that policies denied.
