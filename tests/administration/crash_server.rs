@@ -131,7 +131,9 @@ fn execute(victim: &Victim, command: &admin::Command) -> Option<Reply> {
     match client.execute(command) {
         Ok(reply) => Some(reply),
         Err(ClientError::NoAnswer | ClientError::Io(_)) => None,
-        Err(ClientError::Refused(refusal)) => panic!("{command:?}: {refusal}: {}", log(victim)),
+        Err(error @ (ClientError::Refused(_) | ClientError::OtherVersion)) => {
+            panic!("{command:?}: {error}: {}", log(victim))
+        }
     }
 }
 

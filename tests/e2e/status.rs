@@ -268,6 +268,8 @@ fn the_status_tells_what_happened_and_no_secret() {
         "payroll",
         "no-data-keys",
         "block is in force",
+        "lost <laptop>",
+        "it is lifted",
     ] {
         assert!(text.contains(part), "no {part} in {text}");
     }
@@ -290,6 +292,15 @@ fn the_status_tells_what_happened_and_no_secret() {
         "the API&#39;s listener",
     ] {
         assert!(overview.contains(part), "no {part} in {overview}");
+    }
+    // A block is told where it concerns somebody, with its reason.
+    for (path, told) in [
+        ("/status", true),
+        ("/status/store?prefix=/tenant-b", true),
+        ("/status/store?prefix=/tenant-a", false),
+    ] {
+        let page = world.page(path, &alice);
+        assert_eq!(page.contains("lost &lt;laptop&gt;"), told, "{path}: {page}");
     }
     let keys = world.page("/status/keys?key=arch", &alice);
     assert!(
@@ -318,6 +329,16 @@ fn the_status_tells_what_happened_and_no_secret() {
             "{name} is told"
         );
     }
+}
+
+#[test]
+fn without_a_server_the_command_says_so_and_opens_nothing() {
+    let place = world::Place::empty();
+    let (status, stdout, stderr) = run(&mut place.command(&["status"]), LIMIT);
+    assert_eq!((status.code(), &*stdout), (Some(1), ""), "{stderr}");
+    assert!(stderr.contains("no server is running"), "{stderr}");
+    // Neither is there a root key, nor is a failed command on record.
+    assert_eq!(place.files(), ["bao-token", "xks-proxy.toml"]);
 }
 
 #[test]

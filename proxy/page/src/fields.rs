@@ -21,6 +21,11 @@ impl Fields {
         self.all(name).next()
     }
 
+    /// The names of all fields, also of those that have nothing.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+
     /// Every value of a name.
     pub fn all<'f>(&'f self, name: &str) -> impl Iterator<Item = &'f str> {
         let named = self.0.iter().filter(move |(known, _)| known == name);

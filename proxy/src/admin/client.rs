@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
 use super::protocol::{Answer, Command, Credentials, Envelope, Refusal, Reply, SecretText};
@@ -88,7 +89,11 @@ impl Client {
         match serde_json::from_slice(&answer) {
             Ok(Answer::Ok(reply)) => Ok(reply),
             Ok(Answer::Error(refusal)) => Err(ClientError::Refused(refusal)),
-            Err(_) => Err(ClientError::NoAnswer),
+            // A whole answer that is no answer of this version, against one that was cut off or never came.
+            Err(_) => match serde_json::from_slice::<IgnoredAny>(&answer) {
+                Ok(_) => Err(ClientError::OtherVersion),
+                Err(_) => Err(ClientError::NoAnswer),
+            },
         }
     }
 }
@@ -105,6 +110,12 @@ pub enum ClientError {
          carried out"
     )]
     NoAnswer,
+    /// What it said has another shape.
+    #[error(
+        "the server answered something that this version does not understand: is it of another version? See its log, \
+         and whether the command was carried out"
+    )]
+    OtherVersion,
     /// The connection broke.
     #[error("the connection to the server broke ({0}): see whether the command was carried out")]
     Io(#[from] io::Error),
@@ -115,3 +126,43 @@ const NO_LISTENER: io::ErrorKind = io::ErrorKind::ConnectionRefused;
 /// A rotation of the root key with a passphrase takes seconds.
 pub(super) const DEADLINE: Duration = Duration::from_secs(60);
 const MAX_ANSWER_LEN: u64 = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader};
+
+    use super::*;
+    use crate::status::Wanted;
+
+    /// What comes of a server that answers this and closes.
+    fn answered(answer: &'static str) -> Result<Reply, ClientError> {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let server = std::thread::spawn(move || {
+            let mut theirs = BufReader::new(theirs);
+            theirs.read_line(&mut String::new()).unwrap();
+            theirs.get_mut().write_all(answer.as_bytes()).unwrap();
+        });
+        let wanted = Wanted::default();
+        let result = Client::over(Box::new(ours)).execute(&Command::Status { wanted });
+        server.join().unwrap();
+        result
+    }
+
+    #[test]
+    fn an_answer_of_another_version_is_told_apart_from_none() {
+        for other in [
+            r#"{"ok":{"reply":"status","value":{"version":"9.0.0"}}}"#,
+            r#"{"ok":{"reply":"what-is-to-come"}}"#,
+            "[]\n",
+        ] {
+            let result = answered(other);
+            assert!(matches!(result, Err(ClientError::OtherVersion)), "{other}");
+        }
+        for none in ["", "\n", r#"{"ok":{"reply":"status","value":{"vers"#] {
+            let result = answered(none);
+            assert!(matches!(result, Err(ClientError::NoAnswer)), "{none}");
+        }
+        let done = answered(r#"{"ok":{"reply":"done"}}"#);
+        assert!(matches!(done, Ok(Reply::Done)), "{done:?}");
+    }
+}

@@ -135,11 +135,21 @@ impl Website {
             response.headers_mut().insert(LOCATION, status);
             return response;
         }
+        let query = Fields::read(asked.uri.query().unwrap_or_default());
+        let wanted = match (Wanted::asked(&query), page) {
+            (Ok(wanted), _) => wanted,
+            (Err(unknown), Some(_)) => {
+                return refused(StatusCode::BAD_REQUEST, &unknown.to_string());
+            }
+            (Err(unknown), None) => {
+                let text = format!("{}\n", serde_json::json!({ "error": unknown.to_string() }));
+                return respond(StatusCode::BAD_REQUEST, "application/json", text.into());
+            }
+        };
         if let Err(refusal) = self.record(&admin) {
             return refused(StatusCode::SERVICE_UNAVAILABLE, &refusal.to_string());
         }
-        let query = Fields::read(asked.uri.query().unwrap_or_default());
-        let status = self.server.status(&Wanted::from(&query));
+        let status = self.server.status(&wanted);
         match page {
             None => {
                 let mut text = serde_json::to_string_pretty(&status).unwrap_or_default();

@@ -155,6 +155,8 @@ pub(super) fn table<const N: usize>(head: [&str; N], all: Vec<[String; N]>) -> R
 
 /// The text of a table.
 pub(super) fn rows<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> String {
+    let printable = |row: [String; N]| row.map(|cell| printable(&cell));
+    let rows: Vec<_> = rows.into_iter().map(printable).collect();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));
         let head = head.get(column).map_or(0, |cell| cell.len());
@@ -171,4 +173,38 @@ pub(super) fn rows<const N: usize>(head: [&str; N], rows: Vec<[String; N]>) -> S
         text.push('\n');
     }
     text
+}
+
+/// Text as a terminal may have it: what would move its cursor, end the line or turn the text around is written as an escape.
+pub(super) fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => shown.extend(c.escape_unicode()),
+            c if c.is_control() => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_caller_wrote_does_not_command_the_terminal_of_an_administrator() {
+        let cells = [
+            "\u{1b}[2J",
+            "a\nFAILURE b\r",
+            "\u{9b}31m",
+            "\u{202e}kcol",
+            "ä/→",
+        ];
+        let text = rows(["WHO"], cells.map(|cell| [cell.to_owned()]).to_vec());
+        assert_eq!(
+            text,
+            "WHO\n\\u{1b}[2J\na\\nFAILURE b\\r\n\\u{9b}31m\n\\u{202e}kcol\nä/→\n"
+        );
+    }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use xks_page::{Count, Milliseconds, about, counted};
 
 use super::Failure;
-use super::output::{OutputArguments, json, print, rows, unexpected};
+use super::output::{OutputArguments, json, print, printable, rows, unexpected};
 use super::whole_proxy::ProxyArguments;
 use crate::admin::{Command, Reply};
 use crate::status::{KeyStatus, KeyStoreStatus, Requests, Severity, Status, Wanted};
@@ -48,11 +48,15 @@ pub(super) fn run(arguments: Arguments) -> Result<(), Failure> {
         after_key: arguments.after_key,
     };
     let only = wanted.prefix.clone();
-    let status = match arguments
-        .proxy
-        .locate()?
-        .execute(Command::Status { wanted })?
-    {
+    // Only a server has anything to tell: without one, no store is opened.
+    let proxy = arguments.proxy.locate()?;
+    let Some(client) = proxy.server()? else {
+        return Err(proxy.no_server());
+    };
+    let reply = client
+        .execute(&Command::Status { wanted })
+        .map_err(|e| Failure::Failed(e.to_string()))?;
+    let status = match reply {
         Reply::Status(status) => status,
         other => return Err(unexpected(other)),
     };
@@ -79,7 +83,7 @@ fn text(status: &Status) -> String {
             Severity::Failure => "FAILURE",
             Severity::Warning => "warning",
         };
-        let _ = writeln!(text, "{word}  {}", problem.text);
+        let _ = writeln!(text, "{word}  {}", printable(&problem.text));
     }
     match &status.traffic {
         None => text.push_str("requests are counted with metrics_listen or [admin]\n"),
@@ -87,6 +91,23 @@ fn text(status: &Status) -> String {
             let _ = writeln!(text, "\nthe last hour: {}", in_short(&traffic.last_hour));
             let _ = writeln!(text, "since its start: {}", in_short(&traffic.since_start));
         }
+    }
+    part(
+        &mut text,
+        ["BLOCKED", "SINCE", "UNTIL", "BY", "REASON"],
+        status.blocks.rows.iter().map(|block| {
+            let until = block.until.as_deref().unwrap_or("it is lifted");
+            [
+                block.target.clone(),
+                block.since.clone(),
+                until.to_owned(),
+                block.by.clone(),
+                block.reason.clone(),
+            ]
+        }),
+    );
+    if status.blocks.next.is_some() {
+        text.push_str("there are more: `xks-proxy blocks` lists them\n");
     }
     part(
         &mut text,
@@ -149,7 +170,7 @@ fn text(status: &Status) -> String {
     part(
         &mut text,
         ["DENIED", "BY", "PREFIX", "KEY", "OPERATION", "WHO"],
-        status.denials.iter().take(DENIALS).map(|denial| {
+        status.last_denials(DENIALS).into_iter().map(|denial| {
             [
                 denial.at.clone(),
                 denial.denied_by.clone(),

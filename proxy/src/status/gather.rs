@@ -4,24 +4,24 @@ use std::time::SystemTime;
 
 use time::OffsetDateTime;
 use tokio::time::Instant;
-use x509_parser::prelude::{FromDer as _, X509Certificate};
 use xks_api::message::HealthStatus;
 
+use super::certificates::certificates;
 use super::credentials::Kept;
+use super::denials::denials;
 use super::keys::keys;
 use super::problems::problems;
 use super::traffic::{OfOperation, Sum, errors};
 use super::{
-    AuditStatus, CertificateStatus, CircuitStatus, DenialStatus, InstanceStatus, KeyManagerStatus,
-    KeyStoreStatus, Listed, PAGE, Status, Wanted,
+    AuditStatus, CircuitStatus, InstanceStatus, KeyManagerStatus, KeyStoreStatus, Listed, PAGE,
+    Status, Wanted,
 };
 use crate::admin::Server as _;
 use crate::assemble::{KeyManagers, OpenOne};
-use crate::config::Config;
-use crate::control;
+use crate::control::{self, BlockInfo, BlockTarget};
 use crate::key_manager::embedded::timestamp;
 use crate::key_store::ExternalKeyStore;
-use crate::metrics::{Denied, Ending};
+use crate::metrics::Ending;
 use crate::reload::Reloader;
 use crate::throttle::QuotaConfig;
 
@@ -82,9 +82,7 @@ pub(crate) fn gather(reloader: &Reloader, wanted: &Wanted) -> Status {
         certificates: reloader.with_config(|config| certificates(config, now)),
         key_stores,
         keys: keys(&key_managers, &all, wanted, now),
-        blocks: Listed::beginning(blocks.len(), blocks.into_iter().take(PAGE), |block| {
-            block.target.clone()
-        }),
+        blocks: blocks_of(blocks, wanted.prefix.as_ref().map(|_| &*stores), now),
         denials: denials(&stores),
         audit: runtime.audit().map(|audit| {
             let progress = audit.progress();
@@ -208,49 +206,36 @@ const fn word(state: Option<HealthStatus>) -> &'static str {
     }
 }
 
-fn certificates(config: &Config, now: SystemTime) -> Vec<CertificateStatus> {
-    let own = match config.admin_listen {
-        None => "the API's listener",
-        Some(_) => "the API's listener and the admin listener",
+/// All of them, or those that concern the external key stores that are wanted.
+fn blocks_of(
+    all: Vec<BlockInfo>,
+    stores: Option<&[&ExternalKeyStore]>,
+    now: SystemTime,
+) -> Listed<BlockInfo> {
+    let concerns = |store: &&ExternalKeyStore, target: &BlockTarget| match target {
+        BlockTarget::All => true,
+        BlockTarget::Prefix(prefix) => *prefix == store.prefix,
+        BlockTarget::Key(id) => {
+            store.keys.contains(id)
+                && store
+                    .blocks
+                    .find(&store.prefix, Some(id), now.into())
+                    .is_some()
+        }
     };
-    let chain = config.tls.chain.iter().enumerate();
-    let chain = chain.map(|(at, der)| (if at == 0 { own } else { "its issuer" }, der));
-    let client = config.tls.client.iter().flat_map(|client| &client.roots);
-    let client = client.map(|der| ("the CA of KMS's client certificate", der));
-    let now = OffsetDateTime::from(now).unix_timestamp();
-    let status = |(of, der): (&str, &rustls_pki_types::CertificateDer<'static>)| {
-        let (_, certificate) = X509Certificate::from_der(der).ok()?;
-        let end = certificate.validity().not_after.timestamp();
-        Some(CertificateStatus {
-            of: of.to_owned(),
-            subject: certificate.subject().to_string(),
-            not_after: timestamp(OffsetDateTime::from_unix_timestamp(end).ok()?),
-            seconds_left: end.saturating_sub(now),
-        })
+    let total = all.len();
+    let is_wanted = |block: &BlockInfo| match (stores, BlockTarget::try_from(&*block.target)) {
+        (None, _) | (_, Err(_)) => true,
+        (Some(stores), Ok(target)) => stores.iter().any(|store| concerns(store, &target)),
     };
-    chain.chain(client).filter_map(status).collect()
-}
-
-fn denials(stores: &[&ExternalKeyStore]) -> Vec<DenialStatus> {
-    let of_store = |store: &&ExternalKeyStore| {
-        let prefix = store.prefix.as_str().to_owned();
-        let denials = store.measures.denials().into_iter();
-        denials.map(move |denied| (prefix.clone(), denied))
-    };
-    let mut all: Vec<(String, Denied)> = stores.iter().flat_map(of_store).collect();
-    all.sort_by_key(|(_, denied)| std::cmp::Reverse(denied.at));
-    let status = |(uri_path_prefix, denied): (String, Denied)| DenialStatus {
-        at: text(denied.at),
-        uri_path_prefix,
-        operation: denied.operation.as_str().to_owned(),
-        kms_operation: denied.kms_operation,
-        external_key_id: denied.external_key_id,
-        aws_principal_arn: denied.aws_principal_arn,
-        denied_by: denied.by,
-        why: denied.why,
-        kms_request_id: denied.kms_request_id,
-    };
-    all.into_iter().take(PAGE).map(status).collect()
+    let mut wanted = all.into_iter().filter(is_wanted);
+    let rows: Vec<_> = wanted.by_ref().take(PAGE).collect();
+    let next = wanted.next().and_then(|_| rows.last());
+    Listed {
+        total,
+        next: next.map(|last| last.target.clone()),
+        rows,
+    }
 }
 
 /// RFC 3339, to the second.

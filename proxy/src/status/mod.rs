@@ -3,7 +3,9 @@
 //! | module | owns |
 //! |---|---|
 //! | `gather` | reading them from a running proxy |
+//! | `certificates` | which ones there are, and when they expire |
 //! | `credentials` | how old they are, and when they were used |
+//! | `denials` | what policies denied, some of each external key store |
 //! | `keys` | the part of them that can be long |
 //! | `problems` | what somebody has to look at |
 //! | `traffic` | counts and latencies of requests |
@@ -11,7 +13,9 @@
 //!
 //! There is no secret in any of it, and nothing of a request's body but what KMS says of its caller.
 
+mod certificates;
 mod credentials;
+mod denials;
 mod gather;
 mod keys;
 mod pages;
@@ -72,9 +76,9 @@ pub struct Status {
     pub key_stores: Listed<KeyStoreStatus>,
     /// Keys, by their id.
     pub keys: Listed<KeyStatus>,
-    /// What is blocked.
+    /// What is blocked; of one external key store, what concerns it.
     pub blocks: Listed<BlockInfo>,
-    /// The last requests that policies denied, the newest first.
+    /// The last requests that policies denied, the newest first: 50 of one external key store, of several 10 each at most.
     pub denials: Vec<DenialStatus>,
     /// The audit log, if there is one.
     pub audit: Option<AuditStatus>,
@@ -175,17 +179,39 @@ pub struct CircuitStatus {
     pub waiting: usize,
 }
 
-/// One certificate.
+/// One certificate, or a list of revoked ones.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub struct CertificateStatus {
     /// What it is for.
     pub of: String,
-    /// Its subject.
+    /// What it is.
+    pub kind: CertificateKind,
+    /// Its subject; the issuer of a list.
     pub subject: String,
     /// When it expires.
     pub not_after: String,
     /// How long that is; negative afterwards.
     pub seconds_left: i64,
+}
+
+/// What has an end.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CertificateKind {
+    /// A certificate.
+    Certificate,
+    /// A certificate revocation list.
+    RevocationList,
+}
+
+impl CertificateStatus {
+    /// How many seconds before its end it is to be renewed; lists are made anew every few days anyway.
+    const fn renew_within(&self) -> u64 {
+        match self.kind {
+            CertificateKind::Certificate => RENEW_WITHIN,
+            CertificateKind::RevocationList => DAY,
+        }
+    }
 }
 
 /// One external key store.

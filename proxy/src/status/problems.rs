@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use xks_page::{about, counted};
 
-use super::{DAY, Problem, RENEW_WITHIN, ROTATE_AFTER, Severity, Status};
+use super::{CertificateKind, DAY, Problem, ROTATE_AFTER, Severity, Status};
 
 /// The worst first. `ages` are those of all credentials.
 pub(super) fn problems(status: &Status, ages: &[Duration]) -> Vec<Problem> {
@@ -47,15 +47,22 @@ pub(super) fn problems(status: &Status, ages: &[Duration]) -> Vec<Problem> {
     }
     for certificate in &status.certificates {
         let (of, subject) = (&certificate.of, &certificate.subject);
+        let (which, outcome) = match certificate.kind {
+            CertificateKind::Certificate => (format!("certificate of {of} ({subject})"), ""),
+            CertificateKind::RevocationList => (
+                format!("revocation list of {subject}"),
+                ", and everyone whom it concerns is refused",
+            ),
+        };
         match u64::try_from(certificate.seconds_left) {
             Err(_) => add(
                 Severity::Failure,
-                format!("The certificate of {of} ({subject}) has expired: renew it, and reload."),
+                format!("The {which} has expired{outcome}: renew it, and reload."),
             ),
-            Ok(left) if left < RENEW_WITHIN => add(
+            Ok(left) if left < certificate.renew_within() => add(
                 Severity::Warning,
                 format!(
-                    "The certificate of {of} ({subject}) expires in {}: renew it, and reload.",
+                    "The {which} expires in {}: renew it, and reload.",
                     about(Duration::from_secs(left))
                 ),
             ),
@@ -116,6 +123,7 @@ mod tests {
     fn certificate(seconds_left: i64) -> CertificateStatus {
         CertificateStatus {
             of: "the API's listener".into(),
+            kind: CertificateKind::Certificate,
             subject: "CN=xks.test".into(),
             not_after: String::new(),
             seconds_left,

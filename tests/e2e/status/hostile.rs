@@ -26,7 +26,9 @@ fn hostile_requests_of_the_admin_listener_are_refused_and_tell_nothing() {
         ),
         ("/status/denials?store=%22%3E%3Cimg%20src=x%3E", 200),
         (&*format!("/status/keys?key={long}"), 200),
-        (&*format!("/status?{}", "x=1&".repeat(2_000)), 200),
+        (&*format!("/status?{}", "x=1&".repeat(2_000)), 400),
+        ("/status/keys?%3Cscript%3E=1", 400),
+        (&*format!("/status.json?{long}"), 400),
         ("*", 404),
     ] {
         let answer = world.ask("GET", path, Some(&alice));
@@ -81,4 +83,89 @@ fn hostile_requests_of_the_admin_listener_are_refused_and_tell_nothing() {
         "it waits for ever"
     );
     assert_eq!(world.ask("GET", "/status", Some(&alice)).status, 200);
+}
+
+#[test]
+fn a_mistyped_parameter_is_named_and_nothing_is_told_for_it() {
+    let world = World::start();
+    let alice = world.basic("alice", "alice");
+    for (path, kind) in [
+        ("/status?prefx=/tenant-a", "text/html; charset=utf-8"),
+        (
+            "/status/keys?prefix=/tenant-a&prefx=",
+            "text/html; charset=utf-8",
+        ),
+        ("/status.json?prefx=/tenant-a", "application/json"),
+    ] {
+        let answer = world.ask("GET", path, Some(&alice));
+        assert_eq!(answer.status, 400, "{path}");
+        assert_eq!(answer.header("content-type"), Some(kind), "{path}");
+        let told = String::from_utf8(answer.body).expect("text");
+        assert!(told.contains("There is no parameter prefx"), "{told}");
+        assert!(!told.contains("tenant-a"), "{told}");
+        if kind == "application/json" {
+            let json: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+            assert!(json["error"].is_string(), "{json}");
+        }
+    }
+    let all = "prefix=/tenant-a&store=tenant&key=pay&after_store=/&after_key=a";
+    let answer = world.ask("GET", &format!("/status.json?{all}"), Some(&alice));
+    assert_eq!(answer.status, 200);
+}
+
+#[test]
+fn what_a_caller_says_of_itself_commands_no_terminal_and_keeps_rows_apart() {
+    let world = World::start();
+    let alice = world.basic("alice", "alice");
+    // KMS may ask twice with one id.
+    for _ in 0..2 {
+        let status = world.encrypt(
+            "/tenant-a",
+            "payroll",
+            "GenerateDataKey\u{1b}[2J\nx",
+            "twice",
+        );
+        assert_eq!(status, 403);
+    }
+    let text = world.ok(&["status"]);
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+    let told = text.matches(r"GenerateDataKey\u{1b}[2J\nx").count();
+    assert_eq!(told, 2, "{text}");
+    for path in [
+        "/status",
+        "/status/denials",
+        "/status/store?prefix=/tenant-a",
+    ] {
+        let page = world.page(path, &alice);
+        assert_eq!(page.matches("<code>twice</code>").count(), 2, "{path}");
+        let ids = page.split(" id=\"").skip(1);
+        let mut ids: Vec<_> = ids.filter_map(|rest| rest.split('"').next()).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), all, "an id is there twice in {path}: {page}");
+    }
+
+    // Where others were denied, it is not said that nobody was.
+    for (path, none) in [
+        (
+            "/status/denials?store=tenant-b",
+            "that was looked for denied a request",
+        ),
+        (
+            "/status?store=tenant-b",
+            "that was looked for denied a request",
+        ),
+        (
+            "/status/store?prefix=/tenant-b",
+            "The policy of this external key store denied no request",
+        ),
+    ] {
+        let page = world.page(path, &alice);
+        assert!(page.contains(none), "{path}: {page}");
+        assert!(
+            !page.contains("No policy denied a request"),
+            "{path}: {page}"
+        );
+    }
 }

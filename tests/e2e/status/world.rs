@@ -25,8 +25,15 @@ pub(super) struct World {
     _process: Process,
 }
 
-impl World {
-    pub(super) fn start() -> Self {
+/// A folder with the configuration, and nothing made of it yet.
+pub(super) struct Place {
+    folder: TempDir,
+    api: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Place {
+    pub(super) fn empty() -> Self {
         let folder = temp_dir();
         let [api, admin, dead] = [(); 3].map(|()| (Ipv4Addr::LOCALHOST, free_port()).into());
         let write = |name: &str, text: &str| {
@@ -34,6 +41,29 @@ impl World {
         };
         write("xks-proxy.toml", &config(api, admin, dead));
         write("bao-token", "hvs.SECRET-OF-TRANSIT-0123456789");
+        Self { folder, api, admin }
+    }
+
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        command(&self.folder, arguments)
+    }
+
+    /// What is there.
+    pub(super) fn files(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder.path()).expect("our folder");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            let name = entry.expect("an entry").file_name();
+            name.into_string().expect("a name of ours")
+        };
+        let mut files: Vec<_> = entries.map(name).collect();
+        files.sort();
+        files
+    }
+}
+
+impl World {
+    pub(super) fn start() -> Self {
+        let Place { folder, api, admin } = Place::empty();
         let ok = |arguments: &[&str]| {
             let (status, _, stderr) = run(&mut command(&folder, arguments), LIMIT);
             assert!(status.success(), "{arguments:?}: {stderr}");

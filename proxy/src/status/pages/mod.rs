@@ -104,18 +104,31 @@ impl Pages<'_> {
     }
 }
 
-impl From<&Fields> for Wanted {
-    fn from(query: &Fields) -> Self {
+impl Wanted {
+    /// As the query of a page says.
+    pub(crate) fn asked(query: &Fields) -> Result<Self, UnknownParameter> {
+        if let Some(unknown) = query.names().find(|name| !PARAMETERS.contains(name)) {
+            return Err(UnknownParameter(unknown.chars().take(SHOWN).collect()));
+        }
         let text = |name| query.get(name).map(str::to_owned);
-        Self {
+        Ok(Self {
             prefix: text("prefix"),
             store: text("store"),
             key: text("key"),
             after_store: text("after_store"),
             after_key: text("after_key"),
-        }
+        })
     }
 }
+
+/// A query asks for something that there is not: everything would be told as if it were what was asked for.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("There is no parameter {0}: there are prefix, store, key, after_store and after_key.")]
+pub(crate) struct UnknownParameter(String);
+
+const PARAMETERS: [&str; 5] = ["prefix", "store", "key", "after_store", "after_key"];
+/// Characters of a name that are repeated.
+const SHOWN: usize = 60;
 
 const PLACES: [(&str, &str); 3] = [
     (Page::Overview.path(), "Overview"),

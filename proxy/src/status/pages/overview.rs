@@ -4,8 +4,8 @@ use xks_page::{Count, Fields, Html, InUrl, Table, counted, figure, html, open_li
 
 use super::parts;
 use crate::status::{
-    CertificateStatus, InstanceStatus, KeyManagerStatus, KeyStoreStatus, RENEW_WITHIN,
-    ROTATE_AFTER, Requests, Status,
+    CertificateStatus, InstanceStatus, KeyManagerStatus, KeyStoreStatus, ROTATE_AFTER, Requests,
+    Status,
 };
 
 /// The content of the page.
@@ -16,6 +16,7 @@ pub(super) fn page(status: &Status, query: &Fields) -> Html {
     open_live(main, "summary", "");
     summary(main, status);
     parts::problems(main, status);
+    parts::blocks(main, &status.blocks);
     html!(main, "</div>\n");
     open_live(main, "plots", "");
     match &status.traffic {
@@ -35,8 +36,8 @@ pub(super) fn page(status: &Status, query: &Fields) -> Html {
     certificates(main, &status.certificates);
     html!(main, "</div>\n<h2>Recent denials</h2>\n");
     open_live(main, "denials", "");
-    let last = status.denials.get(..LAST).unwrap_or(&status.denials);
-    parts::denials(main, last);
+    let last = status.last_denials(LAST);
+    parts::denials(main, &last, parts::Whose::asked(query));
     if status.denials.len() > LAST {
         html!(
             main,
@@ -251,7 +252,9 @@ fn certificates(page: &mut Html, certificates: &[CertificateStatus]) {
     for certificate in certificates {
         let left = match u64::try_from(certificate.seconds_left) {
             Err(_) => parts::badge("bad", "expired"),
-            Ok(left) if left < RENEW_WITHIN => parts::badge("wait", &parts::days(left)),
+            Ok(left) if left < certificate.renew_within() => {
+                parts::badge("wait", &parts::days(left))
+            }
             Ok(left) => parts::badge("good", &parts::days(left)),
         };
         table.row(

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use xks_page::{
-    Count, Html, InUrl, Milliseconds, Plots, Point, Table, about, fact, figure, html, piece,
+    Count, Fields, Html, InUrl, Milliseconds, Plots, Point, Table, about, fact, figure, html, piece,
 };
 
-use crate::status::{DenialStatus, Latency, Minute, Requests, Severity, Status, Traffic};
+use crate::control::BlockInfo;
+use crate::status::{DenialStatus, Latency, Listed, Minute, Requests, Severity, Status, Traffic};
 
 /// A prefix as people see it.
 pub(super) fn shown(prefix: &str) -> &str {
@@ -158,13 +159,79 @@ pub(super) fn requests(page: &mut Html, requests: &Requests) {
     }
 }
 
-/// The last requests that policies denied.
-pub(super) fn denials(page: &mut Html, denials: &[DenialStatus]) {
-    if denials.is_empty() {
-        html!(
+/// Whose denials are told.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Whose {
+    /// Those of every external key store.
+    Everybodys,
+    /// Those of external key stores that somebody looks for.
+    Found,
+    /// Those of one.
+    OneStores,
+}
+
+impl Whose {
+    /// As the query of a page says.
+    pub(super) fn asked(query: &Fields) -> Self {
+        match ["store", "prefix"]
+            .iter()
+            .any(|name| query.get(name).is_some())
+        {
+            true => Self::Found,
+            false => Self::Everybodys,
+        }
+    }
+}
+
+/// What is blocked, by whom, and why; nothing where nothing is.
+pub(super) fn blocks(page: &mut Html, blocks: &Listed<BlockInfo>) {
+    if blocks.rows.is_empty() {
+        return;
+    }
+    html!(page, "<h2>Blocks</h2>\n");
+    let columns = &["Blocked", "Reason", "By", "Since (UTC)", "Until (UTC)"];
+    let table = Table::open(page, "What is blocked until it is unblocked", columns);
+    for block in &blocks.rows {
+        let until = match &block.until {
+            None => piece!("<small>it is lifted</small>"),
+            Some(until) => piece!("<time>{}</time>", time(until)),
+        };
+        table.row(
             page,
-            "<p class=\"empty\">No policy denied a request since the proxy was started.</p>"
+            &[
+                badge("bad", &block.target),
+                piece!("{}", block.reason),
+                piece!("{}", block.by),
+                piece!("<time>{}</time>", time(&block.since)),
+                until,
+            ],
         );
+    }
+    table.close(page);
+    let more = match blocks.next {
+        None => "",
+        Some(_) => "There are more: xks-proxy blocks lists them. ",
+    };
+    html!(
+        page,
+        "<p class=\"empty\">{}<code>xks-proxy unblock</code> lifts one.</p>",
+        more
+    );
+}
+
+/// The last requests that policies denied.
+pub(super) fn denials(page: &mut Html, denials: &[&DenialStatus], whose: Whose) {
+    if denials.is_empty() {
+        let none = match whose {
+            Whose::Everybodys => "No policy denied a request since the proxy was started.",
+            Whose::Found => {
+                "No policy of an external key store that was looked for denied a request since the proxy was started."
+            }
+            Whose::OneStores => {
+                "The policy of this external key store denied no request since the proxy was started."
+            }
+        };
+        html!(page, "<p class=\"empty\">{}</p>", none);
         return;
     }
     let columns = &[
@@ -177,9 +244,11 @@ pub(super) fn denials(page: &mut Html, denials: &[DenialStatus]) {
     ];
     let caption = "The last requests that policies denied, the latest first";
     let table = Table::open(page, caption, columns);
-    for denial in denials {
+    for (after, denial) in denials.iter().enumerate() {
+        // Counted from the last row, which stays while others are added; KMS asks twice with one id.
+        let row = format!("denial-{}", denials.len() - after);
         let mut key = piece!("{}<small>in ", denial.external_key_id);
-        key.push(&store_link(&denial.kms_request_id, &denial.uri_path_prefix));
+        key.push(&store_link(&row, &denial.uri_path_prefix));
         html!(key, "</small>");
         table.row(
             page,

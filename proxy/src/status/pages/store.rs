@@ -17,6 +17,7 @@ pub(super) fn page(status: &Status, store: &KeyStoreStatus) -> Html {
     );
     open_live(main, "facts", "");
     facts(main, store);
+    parts::blocks(main, &status.blocks);
     html!(main, "</div>\n");
     open_live(main, "requests", "");
     match &store.traffic {
@@ -40,7 +41,8 @@ pub(super) fn page(status: &Status, store: &KeyStoreStatus) -> Html {
         InUrl(parts::shown(prefix))
     );
     open_live(main, "denials", "");
-    parts::denials(main, &status.denials);
+    let all: Vec<_> = status.denials.iter().collect();
+    parts::denials(main, &all, parts::Whose::OneStores);
     html!(main, "</div>\n");
     page
 }
