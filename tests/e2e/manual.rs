@@ -39,7 +39,7 @@ fn every_command_and_option_has_its_place_in_the_manual() {
             }
             let synopsis = section(&text, "SYNOPSIS");
             for option in command.options_with_values() {
-                let is_there = [']', '|', '>', ' ']
+                let is_there = [']', '|', '>', ' ', '.']
                     .iter()
                     .any(|after| synopsis.contains(&format!("{option}{after}")));
                 let is_last = synopsis.ends_with(&option);
