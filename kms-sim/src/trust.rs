@@ -57,7 +57,7 @@ pub(crate) fn client_identity(
 #[error("{}{}{}: {problem}", option.unwrap_or_default(), if option.is_some() { " " } else { "" }, path.display())]
 pub(crate) struct UnusableFile {
     option: Option<&'static str>,
-    path: PathBuf,
+    path: Box<Path>,
     problem: Problem,
 }
 
@@ -65,7 +65,7 @@ impl UnusableFile {
     fn new(path: &Path, problem: Problem) -> Self {
         Self {
             option: None,
-            path: path.to_owned(),
+            path: path.into(),
             problem,
         }
     }

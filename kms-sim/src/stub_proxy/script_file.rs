@@ -76,25 +76,27 @@ fn second_credential(section: Section) -> Option<SecondCredential> {
 }
 
 fn access_key_id(section: &Section) -> Option<String> {
-    let parse = |text: &str| AccessKeyId::try_from(text).ok().and(any(text));
+    let parse = |text: &str| AccessKeyId::try_from(text).ok().and_then(|_| any(text));
     section.text("access-key-id", parse, ACCESS_KEY_ID)
 }
 
 fn secret_access_key(section: &Section) -> Option<String> {
     let parse = |text: String| {
         let text = Zeroizing::new(text);
-        SecretAccessKey::try_from(&**text).ok().and(any(&text))
+        SecretAccessKey::try_from(&**text)
+            .ok()
+            .and_then(|_| any(&text))
     };
     section.secret("secret-access-key", parse, SECRET_ACCESS_KEY)
 }
 
 fn uri_path(text: &str) -> Option<String> {
     let prefix = text.strip_suffix("/kms/xks/v1")?;
-    UriPathPrefix::try_from(prefix).ok().and(any(text))
+    UriPathPrefix::try_from(prefix).ok().and_then(|_| any(text))
 }
 
 fn key(section: &Section) -> Option<Key> {
-    let parse = |text: &str| ExternalKeyId::try_from(text).ok().and(any(text));
+    let parse = |text: &str| ExternalKeyId::try_from(text).ok().and_then(|_| any(text));
     let id = section.text("id", parse, EXTERNAL_KEY_ID);
     let id = section.required("id", id, EXTERNAL_KEY_ID);
     let has_usage = section.has("usage");
