@@ -248,7 +248,8 @@ Examples:
         --rate 1800 --duration 60s --mix encrypt,decrypt --slo p99=50ms,errors=0 --html load.html
 
   kms-sim, or anything with KMS's API:
-    xks-load --kms --endpoint http://127.0.0.1:4599 --key-id alias/payroll --mix encrypt,describe-key
+    xks-load --kms --endpoint http://127.0.0.1:4599 --key-id alias/payroll \\
+        --mix encrypt,describe-key
 
   Complete options in bash:
     . <(xks-load --completions bash)

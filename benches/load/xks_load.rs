@@ -17,7 +17,7 @@ mod tally;
 mod target;
 mod workload;
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -61,8 +61,12 @@ fn main() -> ExitCode {
 
 fn completions(shell: Shell) -> Result<Vec<String>, String> {
     let written = std::io::stdout().write_all(&completion::script(shell, command()));
-    written.map_err(|error| format!("standard output: {error}"))?;
-    Ok(Vec::new())
+    match written {
+        // `| head` has enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Vec::new()),
+        Err(error) => Err(format!("standard output: {error}")),
+        Ok(()) => Ok(Vec::new()),
+    }
 }
 
 fn manual(folder: &Path) -> Result<Vec<String>, String> {

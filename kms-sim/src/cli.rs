@@ -1,7 +1,7 @@
 //! The command line: what each argument means, and how the program starts and stops.
 
 use std::error::Error;
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -196,8 +196,7 @@ pub(crate) fn run() -> ExitCode {
         Command::StubProxy(arguments) => stub_command::run(&arguments),
         Command::Conformance(arguments) => return conformance_command::run(*arguments),
         Command::Completions { shell } => {
-            let script = completion::script(shell, Cli::command());
-            io::stdout().write_all(&script).map_err(Into::into)
+            print(&completion::script(shell, Cli::command())).map_err(Into::into)
         }
         Command::Man { folder } => {
             manual::write(Cli::command(), &["xks-proxy", "xks-load"], &folder)
@@ -211,6 +210,15 @@ pub(crate) fn run() -> ExitCode {
             let _ = writeln!(io::stderr(), "kms-sim: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Writes to standard output all that somebody reads: `| head` has enough at some time.
+pub(crate) fn print(text: &[u8]) -> io::Result<()> {
+    let mut output = io::stdout().lock();
+    match output.write_all(text).and_then(|()| output.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
 }
 
@@ -260,9 +268,10 @@ fn serve(arguments: ServeArgs) -> Result<(), Box<dyn Error>> {
             .transpose()?,
         transition: Duration::from_millis(arguments.transition_ms),
         resolve: arguments.resolve,
-        trust_ca: trust::authorities(&arguments.trust_ca)?,
+        trust_ca: trust::authorities(&arguments.trust_ca)
+            .map_err(|error| error.of("--trust-ca"))?,
         client_certificate: identity(arguments.client_cert, arguments.client_key)
-            .map(|(certificate, key)| trust::client_identity(&certificate, &key))
+            .map(|(certificate, key)| trust::client_identity(trust::CLIENT, &certificate, &key))
             .transpose()?,
         proxy_timeout: Duration::from_millis(arguments.proxy_timeout_ms),
         health_interval: Duration::from_secs(arguments.health_interval),

@@ -300,10 +300,10 @@ fn target(arguments: ConformanceArgs) -> Result<Target, Box<dyn Error>> {
             );
         }
     };
-    let identity = |certificate: Option<PathBuf>, key: Option<PathBuf>| {
+    let identity = |options, certificate: Option<PathBuf>, key: Option<PathBuf>| {
         let named = certificate.zip(key);
         named
-            .map(|(certificate, key)| trust::client_identity(&certificate, &key))
+            .map(|(certificate, key)| trust::client_identity(options, &certificate, &key))
             .transpose()
     };
     let kms_key_arn = arguments.kms_key_arn.unwrap_or_else(|| {
@@ -325,8 +325,8 @@ fn target(arguments: ConformanceArgs) -> Result<Target, Box<dyn Error>> {
         },
         region: arguments.region,
         key_id: arguments.key_id.ok_or_else(|| missing("--key-id"))?,
-        trust: trust::authorities(&arguments.trust_ca)?,
-        client: identity(arguments.client_cert, arguments.client_key)?,
+        trust: trust::authorities(&arguments.trust_ca).map_err(|error| error.of("--trust-ca"))?,
+        client: identity(trust::CLIENT, arguments.client_cert, arguments.client_key)?,
         more: More {
             other_key: arguments.other_key_id,
             encrypt_only_key: arguments.encrypt_only_key,
@@ -341,7 +341,11 @@ fn target(arguments: ConformanceArgs) -> Result<Target, Box<dyn Error>> {
                     secret_access_key,
                 }),
             other_uri_path: arguments.other_uri_path,
-            other_subject: identity(arguments.other_subject_cert, arguments.other_subject_key)?,
+            other_subject: identity(
+                ["--other-subject-cert", "--other-subject-key"],
+                arguments.other_subject_cert,
+                arguments.other_subject_key,
+            )?,
             load_balancer_path: arguments.load_balancer_path,
         },
         principal_arn: arguments.principal_arn,

@@ -133,7 +133,12 @@ mod tests {
 
     #[test]
     fn the_key_for_a_shell_is_one_that_does_all() {
-        let script = |text: &str| toml::from_str::<Script>(text).unwrap();
+        let folder = harness::temp_dir();
+        let script = |text: &str| {
+            let file = folder.path().join("script.toml");
+            std::fs::write(&file, text).unwrap();
+            Script::load(&file).unwrap()
+        };
         assert_eq!(script("").key_id(), Some("demo"));
         let keys = "[[keys]]\nid = \"off\"\nstatus = \"DISABLED\"\n";
         assert_eq!(script(keys).key_id(), None);

@@ -24,9 +24,10 @@ impl InvalidFile {
         }
     }
 
-    pub(crate) fn unreadable(file: &Path, error: &std::io::Error) -> Self {
+    /// `what` it should be.
+    pub(crate) fn unreadable(file: &Path, what: &str, error: &std::io::Error) -> Self {
         let found = format!("a file that cannot be read ({error})");
-        let expected = "a TOML file that this user may read";
+        let expected = format!("{what} that this user may read");
         Self::new(file, vec![Problem::new("", found, expected)])
     }
 }
@@ -102,19 +103,80 @@ pub(crate) fn read<T>(text: &str, take: impl FnOnce(&Section) -> T) -> Result<T,
             ..Problem::new("", format!("what is no TOML ({found})"), "a TOML document")
         }]
     })?;
+    taken(table, take).map_err(|mut problems| {
+        let lines = Lines::of(text);
+        for problem in &mut problems {
+            problem.line = lines.find(&problem.place);
+        }
+        problems
+    })
+}
+
+/// Reads the same in JSON.
+///
+/// # Errors
+/// Every problem; the line is known of what is no JSON alone.
+pub(crate) fn read_json<T>(
+    text: &str,
+    take: impl FnOnce(&Section) -> T,
+) -> Result<T, Vec<Problem>> {
+    let no_object = |found: &str, line| {
+        let problem = Problem::new("", found, "an object of JSON");
+        vec![Problem { line, ..problem }]
+    };
+    let json = serde_json::from_str(text).map_err(|error| {
+        let found = format!("what is no JSON ({error})");
+        no_object(&found, Some(error.line()))
+    })?;
+    match as_toml(json) {
+        Ok(Some(Value::Table(table))) => taken(table, take),
+        Ok(_) => Err(no_object("another value", None)),
+        Err(found) => Err(no_object(found, None)),
+    }
+}
+
+fn taken<T>(table: Table, take: impl FnOnce(&Section) -> T) -> Result<T, Vec<Problem>> {
     let problems = Problems::default();
     let root = Section::root(table, &problems);
     let taken = take(&root);
     root.finish();
-    let mut problems = problems.take();
-    if problems.is_empty() {
-        return Ok(taken);
+    match problems.take() {
+        problems if problems.is_empty() => Ok(taken),
+        problems => Err(problems),
     }
-    let lines = Lines::of(text);
-    for problem in &mut problems {
-        problem.line = lines.find(&problem.place);
-    }
-    Err(problems)
+}
+
+/// Nothing for `null`, which is a field that is left out.
+fn as_toml(json: serde_json::Value) -> Result<Option<Value>, &'static str> {
+    use serde_json::Value as Json;
+    Ok(Some(match json {
+        Json::Null => return Ok(None),
+        Json::Bool(value) => Value::Boolean(value),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(number), _) => Value::Integer(number),
+            (None, Some(number)) => Value::Float(number),
+            (None, None) => return Err("a number that is too large"),
+        },
+        Json::String(text) => Value::String(text),
+        Json::Array(elements) => {
+            let element = |json| as_toml(json)?.ok_or("null in a list");
+            Value::Array(
+                elements
+                    .into_iter()
+                    .map(element)
+                    .collect::<Result<_, _>>()?,
+            )
+        }
+        Json::Object(fields) => {
+            let mut table = Table::new();
+            for (name, json) in fields {
+                if let Some(value) = as_toml(json)? {
+                    table.insert(name, value);
+                }
+            }
+            Value::Table(table)
+        }
+    }))
 }
 
 /// Every problem of a document, in the order in which they were found.
@@ -315,6 +377,20 @@ impl Section {
             }
         }
         pairs
+    }
+
+    /// A table, whose place may have a secret in it: no problem repeats a text that is there.
+    #[cfg_attr(test, track_caller)]
+    pub(crate) fn section(&self, name: &'static str, expected: &str) -> Option<Self> {
+        match self.take(name)? {
+            Value::Table(table) => Some(Self::new(self.place(name), table, &self.problems)),
+            Value::String(_) => {
+                let found = "a text (not shown: a secret may be in it)";
+                self.problem(name, found, expected);
+                None
+            }
+            other => self.wrong_type(name, &other, expected),
+        }
     }
 
     /// The tables of `[[name]]`.

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::accounts::Accounts;
 use crate::seed::Seed;
+use crate::stub_proxy::Script;
 
 thread_local! {
     static TOLD: RefCell<BTreeSet<(String, u32)>> = const { RefCell::new(BTreeSet::new()) };
@@ -60,6 +61,22 @@ fn every_mistake_is_told_with_line_field_found_and_expected() {
         ],
     );
     compare(&accounts(ACCOUNTS), ACCOUNTS_MESSAGES);
+    let script = |text: &str| {
+        let file = folder.path().join("x.toml");
+        std::fs::write(&file, text).unwrap();
+        Script::load(&file).expect_err(text).to_string()
+    };
+    compare(&script(SCRIPT), SCRIPT_MESSAGES);
+    compare(
+        &script("keys = 5\nhandshakes = 6\nrules = 7\n"),
+        &[
+            "x.toml:1: keys: found 5; expected tables that begin with [[keys]]",
+            "x.toml:2: handshakes: found 6; expected tables that begin with [[handshakes]]",
+            "x.toml:3: rules: found 7; expected tables that begin with [[rules]]",
+        ],
+    );
+    compare(&script(CREDENTIAL), CREDENTIAL_MESSAGES);
+    compare(&script(NO_SECRET), NO_SECRET_MESSAGES);
     let told = TOLD.take();
     let is_told = |file: &str, line: u32| {
         let of_file =
@@ -140,7 +157,7 @@ fn fifty_one() -> String {
     )
 }
 
-const MAKERS: [&str; 10] = [
+const MAKERS: [&str; 11] = [
     ".problem(",
     ".text(",
     ".secret(",
@@ -150,16 +167,21 @@ const MAKERS: [&str; 10] = [
     ".values(",
     ".pairs(",
     ".sections(",
+    ".section(",
     ".required(",
 ];
 
-const SOURCES: [(&str, &str); 6] = [
+const SOURCES: [(&str, &str); 7] = [
     ("seed/mod.rs", include_str!("seed/mod.rs")),
     ("seed/store.rs", include_str!("seed/store.rs")),
     ("seed/cluster.rs", include_str!("seed/cluster.rs")),
     ("seed/key.rs", include_str!("seed/key.rs")),
     ("seed/fixed_key.rs", include_str!("seed/fixed_key.rs")),
     ("accounts/file.rs", include_str!("accounts/file.rs")),
+    (
+        "stub_proxy/script_file.rs",
+        include_str!("stub_proxy/script_file.rs"),
+    ),
 ];
 
 /// What guards against errors that no text has.
@@ -474,4 +496,97 @@ const ACCOUNTS_MESSAGES: &[&str] = &[
     "x.toml:30: principals[4].access-key-id: found nothing; expected an access key id",
     "x.toml:30: principals[4].secret-access-key: found nothing; expected a secret access key",
     "x.toml:30: principals[4].principal: found nothing; expected the ARN of a user",
+];
+
+const SCRIPT: &str = r#"host = 1
+uri-path = "/x"
+access-key-id = "short"
+secret-access-key = "hunter2"
+verify-signatures = "yes"
+second-credential = "AKID:hunter2hunter2hunter2"
+instances = 5
+host-name = "x"
+[[keys]]
+usage = "ENCRYPT"
+spec = 5
+status = 6
+[[keys]]
+id = "a b"
+colour = "red"
+[[handshakes]]
+skip = -1
+times = "x"
+[[handshakes]]
+handshake = "firm"
+[[rules]]
+[[rules]]
+on = ["encrypts"]
+key = 1
+kms-operation = 2
+skip = -1
+times = -1
+delay-ms = -1
+status = 99
+error-name = 3
+error-message = 4
+body = 5
+[[rules]]
+error-message = "x"
+defect = "broken"
+not-http = 1
+close = 2
+"#;
+const SCRIPT_MESSAGES: &[&str] = &[
+    "x.toml:1: host: found 1; expected a text",
+    "x.toml:2: uri-path: found \"/x\"; expected a path such as /stub/kms/xks/v1",
+    "x.toml:3: access-key-id: found \"short\"; expected 20 to 30 of A-Z 2-7",
+    "x.toml:4: secret-access-key: found another text (not shown: it is a secret); expected 43 to 64",
+    "x.toml:5: verify-signatures: found \"yes\"; expected true or false",
+    "x.toml:6: second-credential: found a text (not shown: a secret may be in it); expected a table with access-key-id",
+    "x.toml:7: instances: found 5; expected a list of health statuses such as ACTIVE",
+    "x.toml:8: host-name: found an unknown field; expected one of host",
+    "x.toml:9: keys[0].id: found nothing; expected 1 to 128 of A-Z a-z 0-9 - . _",
+    "x.toml:10: keys[0].usage: found \"ENCRYPT\"; expected a list of ENCRYPT and DECRYPT",
+    "x.toml:11: keys[0].spec: found 5; expected a text",
+    "x.toml:12: keys[0].status: found 6; expected a text",
+    "x.toml:14: keys[1].id: found \"a b\"; expected 1 to 128",
+    "x.toml:15: keys[1].colour: found an unknown field; expected one of id, usage, spec, status",
+    "x.toml:16: handshakes[0].handshake: found nothing; expected one of sound, other-name",
+    "x.toml:17: handshakes[0].skip: found -1; expected a whole number from 0 to",
+    "x.toml:18: handshakes[0].times: found \"x\"; expected a whole number from 0 to",
+    "x.toml:20: handshakes[1].handshake: found \"firm\"; expected one of sound, other-name",
+    "x.toml:21: rules[0]: found no answer; expected delay-ms, error-name",
+    "x.toml:23: rules[1].on[0]: found \"encrypts\"; expected one of health, metadata, encrypt, decrypt",
+    "x.toml:24: rules[1].key: found 1; expected a text",
+    "x.toml:25: rules[1].kms-operation: found 2; expected a text",
+    "x.toml:26: rules[1].skip: found -1; expected a whole number from 0 to",
+    "x.toml:27: rules[1].times: found -1; expected a whole number from 0 to",
+    "x.toml:28: rules[1].delay-ms: found -1; expected a whole number from 0 to",
+    "x.toml:29: rules[1].status: found 99; expected a whole number from 200 to 599",
+    "x.toml:30: rules[1].error-name: found 3; expected a text",
+    "x.toml:31: rules[1].error-message: found 4; expected a text",
+    "x.toml:32: rules[1].body: found 5; expected a text",
+    "x.toml:22: rules[1]: found error-name and body; expected one of the two",
+    "x.toml:35: rules[2].defect: found \"broken\"; expected one of not-json, empty",
+    "x.toml:36: rules[2].not-http: found 1; expected true or false",
+    "x.toml:37: rules[2].close: found 2; expected true or false",
+    "x.toml:33: rules[2]: found more than one answer; expected one of: error-name",
+    "x.toml:33: rules[2]: found error-message alone; expected an error-name with it",
+];
+
+/// The second credential of a script, as a table.
+const CREDENTIAL: &str = r#"[second-credential]
+secret-access-key = "hunter2"
+secret = "hunter2"
+"#;
+const CREDENTIAL_MESSAGES: &[&str] = &[
+    "x.toml:1: second-credential.access-key-id: found nothing; expected 20 to 30 of A-Z 2-7",
+    "x.toml:2: second-credential.secret-access-key: found another text (not shown: it is a secret); expected 43 to 64",
+    "x.toml:3: second-credential.secret: found an unknown field; expected one of access-key-id, secret-access-key",
+];
+
+/// Another one, without its secret.
+const NO_SECRET: &str = "second-credential = { access-key-id = \"ABCDEFGHIJKLMNOPQRST\" }\n";
+const NO_SECRET_MESSAGES: &[&str] = &[
+    "x.toml:1: second-credential.secret-access-key: found nothing; expected 43 to 64 of A-Z a-z 0-9 / + =",
 ];

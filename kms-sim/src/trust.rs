@@ -38,33 +38,42 @@ pub(crate) fn authorities(named: &[PathBuf]) -> Result<Vec<CertificateDer<'stati
 
 /// The simulator's own identity.
 pub(crate) fn server_identity(certificate: &Path, key: &Path) -> Result<ServerTls, UnusableFile> {
-    let (certificates, key) = pair(certificate, key)?;
+    let (certificates, key) = pair(["--tls-cert", "--tls-key"], certificate, key)?;
     Ok(ServerTls { certificates, key })
 }
 
-/// What a proxy that asks for a client certificate is shown.
+/// What a proxy that asks for a client certificate is shown; `options` named the two files.
 pub(crate) fn client_identity(
+    options: [&'static str; 2],
     certificate: &Path,
     key: &Path,
 ) -> Result<ClientCertificate, UnusableFile> {
-    let (chain, key) = pair(certificate, key)?;
+    let (chain, key) = pair(options, certificate, key)?;
     Ok(ClientCertificate { chain, key })
 }
 
 /// A file that was named on the command line and cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{}: {problem}", path.display())]
+#[error("{}{}{}: {problem}", option.unwrap_or_default(), if option.is_some() { " " } else { "" }, path.display())]
 pub(crate) struct UnusableFile {
-    path: PathBuf,
+    option: Option<&'static str>,
+    path: Box<Path>,
     problem: Problem,
 }
 
 impl UnusableFile {
     fn new(path: &Path, problem: Problem) -> Self {
         Self {
-            path: path.to_owned(),
+            option: None,
+            path: path.into(),
             problem,
         }
+    }
+
+    /// Named with this option.
+    pub(crate) fn of(self, option: &'static str) -> Self {
+        let option = Some(option);
+        Self { option, ..self }
     }
 }
 
@@ -90,8 +99,13 @@ enum Problem {
 }
 
 /// A chain and the key of its first certificate.
-fn pair(certificate: &Path, key: &Path) -> Result<Pair, UnusableFile> {
-    let (chain, private) = (certificates(certificate)?, private_key(key)?);
+fn pair(
+    [of_certificate, of_key]: [&'static str; 2],
+    certificate: &Path,
+    key: &Path,
+) -> Result<Pair, UnusableFile> {
+    let chain = certificates(certificate).map_err(|error| error.of(of_certificate))?;
+    let private = private_key(key).map_err(|error| error.of(of_key))?;
     CertifiedKey::from_der(
         chain.clone(),
         private.clone_key(),
@@ -99,7 +113,7 @@ fn pair(certificate: &Path, key: &Path) -> Result<Pair, UnusableFile> {
     )
     .map_err(|error| {
         let certificate = certificate.to_owned();
-        UnusableFile::new(key, Problem::OtherKey { certificate, error })
+        UnusableFile::new(key, Problem::OtherKey { certificate, error }).of(of_key)
     })?;
     Ok((chain, private))
 }
@@ -136,6 +150,9 @@ fn check(authority: &CertificateDer<'static>) -> Result<(), Problem> {
         .add(authority.clone())
         .map_err(Problem::NoAuthority)
 }
+
+/// The options of a client's identity.
+pub(crate) const CLIENT: [&str; 2] = ["--client-cert", "--client-key"];
 
 /// Debian, Fedora, SUSE, Alpine and macOS; the first that is there.
 const SYSTEM_BUNDLES: [&str; 4] = [

@@ -33,11 +33,17 @@ pub(crate) fn programs() -> [Program; 3] {
 impl Program {
     /// Runs `man DIR` or `completions SHELL`, or what is such an option; its standard output.
     pub(crate) fn make(&self, what: &str, value: &str) -> String {
-        let mut command = Command::new(&self.file);
-        command.arg(format!("{}{what}", self.dashes)).arg(value);
+        let mut command = self.command(what, value);
         let (status, stdout, stderr) = run(&mut command, LIMIT);
         assert!(status.success(), "{} {what}: {stderr}", self.name);
         stdout
+    }
+
+    /// The same, not yet run.
+    pub(crate) fn command(&self, what: &str, value: &str) -> Command {
+        let mut command = Command::new(&self.file);
+        command.arg(format!("{}{what}", self.dashes)).arg(value);
+        command
     }
 
     /// Every command that the help shows, the program itself first.
@@ -68,12 +74,29 @@ impl Described {
         names.collect()
     }
 
-    /// Its options, with their dashes.
-    pub(crate) fn options(&self) -> Vec<String> {
-        let defines = |line: &&str| {
+    /// Its options with their values: `--listen <IP:PORT>`.
+    pub(crate) fn options_with_values(&self) -> Vec<String> {
+        let option = |line: &str| {
+            let option = line.get(line.find("--")?..)?;
+            let end = option.find("  ").unwrap_or(option.len());
+            let option = option.get(..end)?.trim_end_matches('.');
+            // A line of an example may begin with an option as well.
+            let (_, value) = option.split_once(' ').unwrap_or((option, "<"));
+            value.starts_with('<').then(|| option.to_owned())
+        };
+        self.definitions().filter_map(option).collect()
+    }
+
+    /// The lines of the help that define an option.
+    fn definitions(&self) -> impl Iterator<Item = &str> {
+        self.help.lines().filter(|line| {
             let text = line.trim_start();
             text.starts_with('-') && line.len() - text.len() <= 6
-        };
+        })
+    }
+
+    /// Its options, with their dashes.
+    pub(crate) fn options(&self) -> Vec<String> {
         let option = |line: &str| {
             let start = line.find("--")?;
             let word = line.get(start..)?;
@@ -83,7 +106,6 @@ impl Described {
             let word = word.get(..end)?.trim_end_matches('.');
             Some(word.to_owned())
         };
-        let options = self.help.lines().filter(defines).filter_map(option);
-        options.collect()
+        self.definitions().filter_map(option).collect()
     }
 }

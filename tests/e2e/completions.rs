@@ -45,6 +45,22 @@ fn bash_completes_every_command() {
 }
 
 #[test]
+fn a_reader_of_completions_may_leave_at_any_time() {
+    for program in programs() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = program.command("completions", "bash");
+        let output = command.stdout(writer).output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && errors.is_empty(),
+            "{}: {errors}",
+            program.name
+        );
+    }
+}
+
+#[test]
 fn fish_completes_commands_and_options() {
     if let Err(error) = Command::new("fish").arg("--version").output() {
         return backend::missing("completions in fish", &error.to_string());

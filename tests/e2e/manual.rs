@@ -37,6 +37,14 @@ fn every_command_and_option_has_its_place_in_the_manual() {
             for option in options {
                 assert!(text.contains(&option), "{name} without {option}:\n{text}");
             }
+            let synopsis = section(&text, "SYNOPSIS");
+            for option in command.options_with_values() {
+                let is_there = [']', '|', '>', ' ', '.']
+                    .iter()
+                    .any(|after| synopsis.contains(&format!("{option}{after}")));
+                let is_last = synopsis.ends_with(&option);
+                assert!(is_there || is_last, "{name} without {option}: {synopsis}");
+            }
             for below in command.below() {
                 let below = format!("{name}-{below}(1)");
                 assert!(text.contains(&below), "{name} without {below}:\n{text}");
@@ -110,6 +118,19 @@ fn examples_stay_line_for_line() {
             assert!(is_there, "{page} has no line {line:?}:\n{text}");
         }
     }
+}
+
+/// The text of a section, on one line.
+fn section(page: &str, heading: &str) -> String {
+    let lines = page
+        .lines()
+        .skip_while(|line| line.trim() != heading)
+        .skip(1);
+    let lines = lines.take_while(|line| line.is_empty() || line.starts_with(' '));
+    lines
+        .flat_map(str::split_whitespace)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn installed() -> Result<(), String> {

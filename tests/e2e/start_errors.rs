@@ -310,7 +310,15 @@ fn a_simulator_that_cannot_start_says_where_what_and_what_to_do() {
         ),
         (
             &["serve", "--tls-cert", &none, "--tls-key", &other_key],
-            &["none: cannot be read: No such file", "expected a PEM file"],
+            &[
+                "--tls-cert /",
+                "none: cannot be read: No such file",
+                "expected a PEM file",
+            ],
+        ),
+        (
+            &["serve", "--tls-cert", &chain, "--tls-key", &none],
+            &["--tls-key /", "none: cannot be read: No such file"],
         ),
         (
             &["serve", "--tls-cert", &text, "--tls-key", &other_key],
@@ -326,11 +334,17 @@ fn a_simulator_that_cannot_start_says_where_what_and_what_to_do() {
         ),
         (
             &["serve", "--client-cert", &chain, "--client-key", &other_key],
-            &["other-key.pem: is not the key of the first certificate in "],
+            &[
+                "--client-key /",
+                "other-key.pem: is not the key of the first certificate in ",
+            ],
         ),
         (
             &["serve", "--trust-ca", &text],
-            &["text: expected PEM with -----BEGIN CERTIFICATE-----"],
+            &[
+                "--trust-ca /",
+                "text: expected PEM with -----BEGIN CERTIFICATE-----",
+            ],
         ),
         (
             &["serve", "--data-dir", &held],
@@ -400,7 +414,7 @@ fn a_simulator_that_cannot_start_says_where_what_and_what_to_do() {
         ),
         (
             &["stub-proxy", "--dir", &held, "--script", &script],
-            &["script.toml:1: rules[0]: says the status 99; expected 200 to 599"],
+            &["script.toml:2: rules[0].status: found 99; expected a whole number from 200 to 599"],
         ),
         (
             &["stub-proxy", "--dir", &text],

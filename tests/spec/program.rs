@@ -342,6 +342,8 @@ fn hangup_reloads_and_a_wrong_configuration_changes_nothing() {
     let (status, _, errors) = run(&mut reload, LIMIT);
     assert_eq!(status.code(), Some(1));
     assert!(errors.contains("no server is running"), "{errors}");
+    // The folder of the records is that of the state as well, and is named once.
+    assert!(!errors.contains(" or "), "{errors}");
 }
 
 #[test]

@@ -14,8 +14,8 @@ use crate::toml_document::{self, InvalidFile, Problem, Section};
 
 pub(super) fn load(file: &Path) -> Result<Accounts, InvalidFile> {
     let invalid = |problems| InvalidFile::new(file, problems);
-    let text =
-        std::fs::read_to_string(file).map_err(|error| InvalidFile::unreadable(file, &error))?;
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| InvalidFile::unreadable(file, "a TOML file", &error))?;
     let folder = file.parent().unwrap_or_else(|| Path::new("."));
     read(&text, folder).map_err(invalid)
 }

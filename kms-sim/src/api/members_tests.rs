@@ -114,6 +114,8 @@ fn violations_read_as_those_of_kms() {
 fn wrong_types_are_serialization_exceptions_and_outrank_violations() {
     for body in [
         "[]",
+        r#"["a"]"#,
+        r#"[{"CustomKeyStoreId":"a"}]"#,
         "{",
         "7",
         r#"{"CustomKeyStoreId":7}"#,
@@ -125,8 +127,10 @@ fn wrong_types_are_serialization_exceptions_and_outrank_violations() {
         r#"{"CustomKeyStoreId":"a","DryRun":"true"}"#,
         r#"{"CustomKeyStoreId":"a","Tags":{}}"#,
         r#"{"CustomKeyStoreId":"a","Tags":["x"]}"#,
+        r#"{"CustomKeyStoreId":"a","Tags":[["x","y"]]}"#,
         r#"{"CustomKeyStoreId":"a","EncryptionContext":{"a":1}}"#,
         r#"{"CustomKeyStoreId":"a","XksProxyAuthenticationCredential":"x"}"#,
+        r#"{"CustomKeyStoreId":"a","XksProxyAuthenticationCredential":["x","y"]}"#,
     ] {
         assert_eq!(error(body).0, "SerializationException", "{body}");
     }

@@ -34,7 +34,10 @@ fn stub() -> StubProxy {
             {"id": "disabled", "status": "DISABLED"},
         ],
     });
-    let script: Script = serde_json::from_value(script).unwrap();
+    let folder = harness::temp_dir();
+    let file = folder.path().join("script.json");
+    std::fs::write(&file, script.to_string()).unwrap();
+    let script = Script::load(&file).unwrap();
     StubProxy::with_script(script, TcpListener::bind("127.0.0.1:0").unwrap()).unwrap()
 }
 

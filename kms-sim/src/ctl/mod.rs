@@ -15,13 +15,14 @@ mod transition;
 mod vpc;
 
 use std::error::Error;
-use std::io::{self, ErrorKind, Write as _};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use tokio::runtime;
 
 use client::{Call, ControlUrl};
+
+use crate::cli::print;
 
 /// Arguments of `kms-sim ctl`.
 #[derive(Args, Debug)]
@@ -147,13 +148,7 @@ pub(crate) fn run(arguments: CtlArgs) -> Result<(), Box<dyn Error>> {
         true => format!("{answer}\n"),
         false => render(&answer),
     };
-    let mut output = io::stdout().lock();
-    let written = output.write_all(text.as_bytes());
-    match written.and_then(|()| output.flush()) {
-        // `| head` has enough.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => Ok(written?),
-    }
+    Ok(print(text.as_bytes())?)
 }
 
 /// Of `kms-sim ctl` itself.

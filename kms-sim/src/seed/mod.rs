@@ -36,8 +36,8 @@ impl Seed {
     /// Every problem of the file.
     pub fn load(file: &Path, region: &str, connect_timeout: Duration) -> Result<Self, InvalidFile> {
         let invalid = |problems| InvalidFile::new(file, problems);
-        let text =
-            std::fs::read_to_string(file).map_err(|error| InvalidFile::unreadable(file, &error))?;
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| InvalidFile::unreadable(file, "a TOML file", &error))?;
         let folder = file.parent().unwrap_or_else(|| Path::new("."));
         let (records, connected) = read(&text, folder, region).map_err(invalid)?;
         let restored = Restored::read(records).map_err(|error| invalid(vec![unfit(&error)]))?;

@@ -9,6 +9,7 @@ mod cipher;
 mod conversation;
 mod request;
 mod script;
+mod script_file;
 mod sound;
 
 use std::collections::{BTreeMap, VecDeque};

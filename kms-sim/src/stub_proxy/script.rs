@@ -9,16 +9,15 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 use xks_api::error::ErrorName;
-use xks_api::ids::{AccessKeyId, ExternalKeyId, SecretAccessKey, UriPathPrefix};
+use xks_api::ids::{AccessKeyId, SecretAccessKey};
 
 use super::answer::{Answer, Handshake};
-use super::{ACCESS_KEY_ID, HOST, SECRET_ACCESS_KEY, URI_PATH};
+use super::{ACCESS_KEY_ID, HOST, SECRET_ACCESS_KEY, URI_PATH, script_file};
 use crate::defect::Defect;
-use crate::toml_lines::{Lines, line_of};
+use crate::toml_document::InvalidFile;
 
 /// Everything that a script says.
-#[derive(Clone, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone)]
 pub struct Script {
     pub(super) host: String,
     pub(super) uri_path: String,
@@ -36,56 +35,45 @@ pub struct Script {
 }
 
 /// A credential beside the usual one.
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone)]
 pub(super) struct SecondCredential {
-    access_key_id: String,
-    secret_access_key: String,
+    pub(super) access_key_id: String,
+    pub(super) secret_access_key: String,
 }
 
 /// What GetKeyMetadata says of a key.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug)]
 pub(super) struct Key {
     pub(super) id: String,
-    #[serde(default = "aes_256")]
     pub(super) spec: String,
-    #[serde(default = "encrypt_and_decrypt")]
     pub(super) usage: Vec<String>,
-    #[serde(default = "enabled")]
     pub(super) status: String,
 }
 
 /// What becomes of some connections.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct HandshakeRule {
     pub(super) handshake: Handshake,
-    #[serde(default)]
     pub(super) skip: u64,
     pub(super) times: Option<u64>,
 }
 
 /// How some requests are answered.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[derive(Clone, Debug)]
 pub(super) struct Rule {
     pub(super) on: Option<Vec<On>>,
     pub(super) key: Option<String>,
     pub(super) kms_operation: Option<String>,
-    #[serde(default)]
     pub(super) skip: u64,
     pub(super) times: Option<u64>,
-    delay_ms: Option<u64>,
-    status: Option<u16>,
-    error_name: Option<String>,
-    error_message: Option<String>,
-    body: Option<String>,
-    defect: Option<Defect>,
-    #[serde(default)]
-    not_http: bool,
-    #[serde(default)]
-    close: bool,
+    pub(super) delay_ms: Option<u64>,
+    pub(super) status: Option<u16>,
+    pub(super) error_name: Option<String>,
+    pub(super) error_message: Option<String>,
+    pub(super) body: Option<String>,
+    pub(super) defect: Option<Defect>,
+    pub(super) not_http: bool,
+    pub(super) close: bool,
 }
 
 /// The last segment of a path.
@@ -132,32 +120,7 @@ impl Script {
     /// # Errors
     /// What is wrong, and where.
     pub fn load(file: &Path) -> Result<Self, InvalidScript> {
-        let text = std::fs::read_to_string(file).map_err(|error| {
-            let what = format!("it cannot be read ({error}); expected a script in TOML or JSON");
-            InvalidScript::new(file, None, &what)
-        })?;
-        let is_json = file
-            .extension()
-            .is_some_and(|extension| extension == "json");
-        let script: Self = match is_json {
-            true => serde_json::from_str(&text).map_err(|error| {
-                InvalidScript::new(file, Some(error.line()), &error.to_string())
-            })?,
-            false => toml::from_str(&text).map_err(|error| {
-                let line = error.span().and_then(|span| line_of(&text, &span));
-                // Without the line's text, as the parser shows it: a secret may be in it.
-                let what = error.message().trim().replace('\n', " ");
-                InvalidScript::new(file, line, &what)
-            })?,
-        };
-        script.check().map_err(|(place, what)| {
-            let line = match is_json {
-                true => None,
-                false => Lines::of(&text).find(&place),
-            };
-            InvalidScript::new(file, line, &format!("{place}: {what}"))
-        })?;
-        Ok(script)
+        script_file::load(file).map_err(InvalidScript)
     }
 
     /// The `https://` URL of the host, without a port, as CreateCustomKeyStore takes it.
@@ -208,28 +171,22 @@ impl Script {
         }
         Ok(credentials)
     }
+}
 
-    fn check(&self) -> Result<(), Wrong> {
-        self.credentials()?;
-        let prefix = self.uri_path.strip_suffix("/kms/xks/v1");
-        if prefix.is_none_or(|prefix| UriPathPrefix::try_from(prefix).is_err()) {
-            let expected = "expected a path such as /stub/kms/xks/v1";
-            return Err((
-                "uri-path".to_owned(),
-                format!("found {:?}; {expected}", self.uri_path),
-            ));
+impl Key {
+    /// One that does all, but for what is said of it.
+    pub(super) fn new(
+        id: String,
+        spec: Option<String>,
+        usage: Option<Vec<String>>,
+        status: Option<String>,
+    ) -> Self {
+        Self {
+            id,
+            spec: spec.unwrap_or_else(aes_256),
+            usage: usage.unwrap_or_else(encrypt_and_decrypt),
+            status: status.unwrap_or_else(enabled),
         }
-        for (at, key) in self.keys.iter().enumerate() {
-            ExternalKeyId::try_from(&*key.id).map_err(|error| {
-                let what = format!("found {:?}; {error}", key.id);
-                (format!("keys[{at}].id"), what)
-            })?;
-        }
-        for (at, rule) in self.rules.iter().enumerate() {
-            rule.check()
-                .map_err(|what| (format!("rules[{at}]"), what))?;
-        }
-        Ok(())
     }
 }
 
@@ -267,36 +224,6 @@ impl Rule {
             },
         }
     }
-
-    fn check(&self) -> Result<(), String> {
-        let replaced = self.status.is_some() || self.error_name.is_some() || self.body.is_some();
-        let ways = [replaced, self.defect.is_some(), self.not_http, self.close];
-        match ways.into_iter().filter(|way| *way).count() {
-            0 if self.delay_ms.is_none() => {
-                return Err(
-                    "says nothing; expected delay-ms, error-name, status, body, defect, not-http or close"
-                        .to_owned(),
-                );
-            }
-            0 | 1 => {}
-            _ => {
-                return Err(
-                    "says more than one of: error-name, status and body; defect; not-http; close; expected one of them"
-                        .to_owned(),
-                );
-            }
-        }
-        if self.error_name.is_some() && self.body.is_some() {
-            return Err("says error-name and body; expected one of the two, since an error-name makes a body of its own".to_owned());
-        }
-        if self.error_message.is_some() && self.error_name.is_none() {
-            return Err("says error-message alone; expected an error-name with it".to_owned());
-        }
-        if let Some(status) = self.status.filter(|status| !(200..=599).contains(status)) {
-            return Err(format!("says the status {status}; expected 200 to 599"));
-        }
-        Ok(())
-    }
 }
 
 impl fmt::Debug for Script {
@@ -309,20 +236,10 @@ impl fmt::Debug for Script {
     }
 }
 
-/// A script that cannot be used; says what is wrong and where.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct InvalidScript(String);
-
-impl InvalidScript {
-    fn new(file: &Path, line: Option<usize>, what: &str) -> Self {
-        let file = file.display();
-        Self(match line {
-            Some(line) => format!("{file}:{line}: {what}"),
-            None => format!("{file}: {what}"),
-        })
-    }
-}
+/// A script that cannot be used; says everything that is wrong, and where.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct InvalidScript(InvalidFile);
 
 /// A place in the script, and what is wrong there.
 pub(super) type Wrong = (String, String);

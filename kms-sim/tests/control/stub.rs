@@ -140,37 +140,70 @@ fn a_script_in_json_counts_and_one_without_signatures_takes_any() {
 fn a_script_that_cannot_be_used_is_explained_with_its_place() {
     let dir = harness::temp_dir();
     for (name, text, expected) in [
-        ("a.toml", "host = 1", "a.toml:1: invalid type: integer `1`"),
+        (
+            "a.toml",
+            "host = 1",
+            "a.toml:1: host: found 1; expected a text",
+        ),
         (
             "b.toml",
             "[[rules]]\non = [\"encrypts\"]\nclose = true",
-            "unknown variant `encrypts`",
+            "b.toml:2: rules[0].on[0]: found \"encrypts\"; expected one of health, metadata, encrypt, decrypt",
         ),
         (
             "c.toml",
             "[[rules]]\non = [\"encrypt\"]",
-            "c.toml:1: rules[0]: says nothing",
+            "c.toml:1: rules[0]: found no answer; expected delay-ms",
         ),
         (
             "d.toml",
             "[[rules]]\nclose = true\n[[rules]]\nclose = true\ndefect = \"empty\"",
-            "d.toml:3: rules[1]: says more than one",
+            "d.toml:3: rules[1]: found more than one answer; expected one of: error-name",
         ),
         (
             "e.toml",
             "access-key-id = \"short\"",
-            "access-key-id: found \"short\"; an access key id has 20",
+            "access-key-id: found \"short\"; expected 20 to 30 of A-Z 2-7",
         ),
         (
             "f.toml",
             "uri-path = \"/x\"",
             "f.toml:1: uri-path: found \"/x\"; expected",
         ),
-        ("g.json", "{\"rule\": []}", "unknown field `rule`"),
+        (
+            "g.json",
+            "{\"rule\": []}",
+            "g.json: rule: found an unknown field; expected one of host",
+        ),
         (
             "h.toml",
             "[[keys]]\nid = \"a b\"",
             "h.toml:2: keys[0].id: found \"a b\"",
+        ),
+        (
+            "l.json",
+            "{\"second-credential\": \"ABCDEFGHIJKLMNOPQRST:s3cr3t\"}",
+            "l.json: second-credential: found a text (not shown",
+        ),
+        (
+            "m.json",
+            "{\"second-credential\": [\"ABCDEFGHIJKLMNOPQRST\", \"s3cr3t\"]}",
+            "m.json: second-credential: found a list; expected a table with access-key-id",
+        ),
+        (
+            "n.json",
+            "{\n\"host\": s3cr3t}",
+            "n.json:2: found what is no JSON",
+        ),
+        (
+            "o.json",
+            "[\"s3cr3t\"]",
+            "o.json: found another value; expected an object",
+        ),
+        (
+            "p.json",
+            "{\"instances\": [null]}",
+            "p.json: found null in a list",
         ),
         ("j.toml", "secret-access-key = \"s3cr3t", "j.toml:1: "),
         (
@@ -181,7 +214,7 @@ fn a_script_that_cannot_be_used_is_explained_with_its_place() {
         (
             "i.toml",
             "[[rules]]\nstatus = 99",
-            "says the status 99; expected 200 to 599",
+            "i.toml:2: rules[0].status: found 99; expected a whole number from 200 to 599",
         ),
     ] {
         let file = dir.path().join(name);

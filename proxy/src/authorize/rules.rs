@@ -225,7 +225,13 @@ impl fmt::Display for RuleSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let denies = self.0.iter().filter(|r| r.effect == Effect::Deny).count();
         let allows = self.0.len() - denies;
-        write!(f, "{allows} rules allow and {denies} deny")
+        let allow = if allows == 1 {
+            "rule allows"
+        } else {
+            "rules allow"
+        };
+        let deny = if denies == 1 { "denies" } else { "deny" };
+        write!(f, "{allows} {allow} and {denies} {deny}")
     }
 }
 

@@ -6,9 +6,9 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use clap::Command;
+use clap::{Arg, ArgAction, ArgGroup, Command, Id};
 use clap_mangen::Man;
-use clap_mangen::roff::{Roff, bold, roman};
+use clap_mangen::roff::{Inline, Roff, bold, roman};
 
 /// Writes a page for each command that `--help` shows, to a folder that is made if it is not there; `also` are programs
 /// that belong to this one.
@@ -55,10 +55,12 @@ impl Pages<'_> {
         // Neither hyphens nor spaces that nobody may type.
         page.extend_from_slice(b".nh\n.ad l\n");
         man.render_name_section(&mut page)?;
-        let mut synopsis = Vec::new();
-        man.render_synopsis_section(&mut synopsis)?;
+        let mut synopsis = Roff::default();
+        synopsis.control("SH", ["SYNOPSIS"]);
+        synopsis.text(usage(command));
+        let synopsis = synopsis.render();
         // A line may end after a bar: the options of a group can be too many for one.
-        let synopsis = String::from_utf8_lossy(&synopsis).replace('|', "|\\:");
+        let synopsis = synopsis.replace('|', "|\\:");
         page.extend_from_slice(synopsis.as_bytes());
         man.render_description_section(&mut page)?;
         if command
@@ -87,6 +89,97 @@ fn shown(command: &Command) -> impl Iterator<Item = &Command> {
     command
         .get_subcommands()
         .filter(|below| !below.is_hide_set())
+}
+
+/// How a command is called, with the values of its options: what may be left out first, then what may not.
+///
+/// By hand: the renderer leaves out the values.
+fn usage(command: &Command) -> Vec<Inline> {
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
+    let mut line = vec![bold(name)];
+    let groups: Vec<Vec<&Arg>> = command
+        .get_groups()
+        .filter(|group| group.is_required_set())
+        .map(|group| members(command, group))
+        .filter(|members| !members.is_empty())
+        .collect();
+    let alone = |argument: &&Arg| {
+        let id = argument.get_id();
+        !argument.is_hide_set() && !groups.iter().flatten().any(|member| member.get_id() == id)
+    };
+    let arguments: Vec<_> = command.get_arguments().filter(alone).collect();
+    let (positionals, mut options): (Vec<&Arg>, Vec<&Arg>) = arguments
+        .into_iter()
+        .partition(|argument| argument.is_positional());
+    options.sort_by_key(|option| option.is_required_set());
+    for option in options {
+        line.push(roman(" "));
+        match option.is_required_set() {
+            true => line.extend(called(option)),
+            false => {
+                line.push(roman("["));
+                line.extend(called(option));
+                line.push(roman("]"));
+            }
+        }
+        if matches!(option.get_action(), ArgAction::Append | ArgAction::Count) {
+            line.push(roman("..."));
+        }
+    }
+    for members in &groups {
+        line.push(roman(" <"));
+        for (number, member) in members.iter().enumerate() {
+            if number > 0 {
+                line.push(roman("|"));
+            }
+            line.extend(called(member));
+        }
+        line.push(roman(">"));
+    }
+    // With the brackets that say whether one may be left out.
+    line.extend(
+        positionals
+            .iter()
+            .flat_map(|positional| [roman(" "), roman(positional.to_string())]),
+    );
+    if shown(command).next().is_some() {
+        let value = command.get_subcommand_value_name().unwrap_or("COMMAND");
+        let (start, end) = match command.is_subcommand_required_set() {
+            true => (" <", ">"),
+            false => (" [", "]"),
+        };
+        line.extend([roman(start), roman(value), roman(end)]);
+    }
+    line
+}
+
+/// An option with its value, or a positional argument.
+fn called(argument: &Arg) -> Vec<Inline> {
+    let text = argument.to_string();
+    let (name, value) = match text.split_once(' ') {
+        Some((name, value)) => (name, format!(" {value}")),
+        None => (&*text, String::new()),
+    };
+    let mut parts = Vec::new();
+    if let (Some(short), Some(_)) = (argument.get_short(), argument.get_long()) {
+        parts.extend([bold(format!("-{short}")), roman("|")]);
+    }
+    parts.extend([bold(name), roman(value)]);
+    parts
+}
+
+/// The arguments of a group, and of the groups in it.
+fn members<'c>(command: &'c Command, group: &ArgGroup) -> Vec<&'c Arg> {
+    let of = |id: &Id| -> Vec<&'c Arg> {
+        let argument = command.get_arguments().find(|a| a.get_id() == id);
+        let group = || command.get_groups().find(|group| group.get_id() == id);
+        match argument {
+            Some(argument) if argument.is_hide_set() => Vec::new(),
+            Some(argument) => vec![argument],
+            None => group().map_or_else(Vec::new, |group| members(command, group)),
+        }
+    };
+    group.get_args().flat_map(of).collect()
 }
 
 /// What stands at the end of `--help`: examples line for line, and notes.

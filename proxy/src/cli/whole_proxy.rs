@@ -92,7 +92,7 @@ impl WholeProxy {
         Ok(Self {
             keyrings,
             others,
-            state_dir: config.state_dir.clone(),
+            state_dir: config.state_dir.as_deref().map(full).transpose()?,
             config: Some(config),
             remote: None,
             identity,
@@ -117,14 +117,22 @@ impl WholeProxy {
         Ok(None)
     }
 
-    fn folders(&self) -> impl Iterator<Item = &PathBuf> {
+    /// Each once: a `state_dir` that is not set is the first data folder.
+    fn folders(&self) -> Vec<&PathBuf> {
         let data_dirs = self.keyrings.iter().map(|(_, place)| &place.data_dir);
-        data_dirs.chain(self.state_dir.as_ref())
+        let mut folders = Vec::new();
+        for folder in data_dirs.chain(&self.state_dir) {
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
+        folders
     }
 
     /// That no server runs, for a command that only one can carry out.
     pub(super) fn no_server(&self) -> Failure {
-        let folders: Vec<_> = self.folders().map(|f| f.display().to_string()).collect();
+        let folders = self.folders().into_iter();
+        let folders: Vec<_> = folders.map(|f| f.display().to_string()).collect();
         let text = match &*folders {
             [] => "set state_dir in the configuration, and start the server anew".to_owned(),
             folders => format!(

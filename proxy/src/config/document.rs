@@ -1,5 +1,6 @@
 //! A TOML file read field by field. Every problem is collected with its place; none of them ends the reading.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::fmt;
 use std::net::SocketAddr;
@@ -332,13 +333,26 @@ fn header(field: &str) -> String {
     })
 }
 
-/// What a value is, without its text where that might be long.
+/// What a value is, without its text where that might be long, and without a password.
 fn describe(value: &DeValue<'_>) -> String {
     match value {
-        DeValue::String(text) if text.len() <= 200 => format!("{text:?}"),
+        DeValue::String(text) if text.len() <= 200 => format!("{:?}", without_password(text)),
         DeValue::Integer(number) => number.to_string(),
         DeValue::Boolean(value) => value.to_string(),
         other => format!("a value of type {}", other.type_str()),
+    }
+}
+
+/// A text without what may be a URL's user and password: `https://…@host`. It need be no sound URL, since this is said of
+/// what is refused, so all before the last `@` goes, and a text of another kind may lose a part.
+fn without_password(text: &str) -> Cow<'_, str> {
+    let Some((before, host)) = text.rsplit_once('@') else {
+        return text.into();
+    };
+    match before.split_once("://") {
+        Some((scheme, _)) => format!("{scheme}://…@{host}").into(),
+        None if before.contains(':') && !before.starts_with("arn:") => format!("…@{host}").into(),
+        None => text.into(),
     }
 }
 
@@ -399,6 +413,25 @@ pub(super) fn duration(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_password_of_a_url_is_repeated_however_unsound_the_url() {
+        for (text, shown) in [
+            ("https://user:hunter2@bao:8200", "https://…@bao:8200"),
+            ("http://hunter2@bao/x?y", "http://…@bao/x?y"),
+            ("https://user:hun/t@er2@bao", "https://…@bao"),
+            ("user:hunter2@bao", "…@bao"),
+            ("https:/user:hunter2@bao", "…@bao"),
+            ("https://bao:8200", "https://bao:8200"),
+            ("alice@example.com", "alice@example.com"),
+            (
+                "arn:aws:sts::111122223333:assumed-role/x/alice@example.com",
+                "arn:aws:sts::111122223333:assumed-role/x/alice@example.com",
+            ),
+        ] {
+            assert_eq!(without_password(text), shown);
+        }
+    }
 
     #[test]
     fn every_problem_is_told_with_its_line() {

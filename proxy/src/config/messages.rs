@@ -311,7 +311,7 @@ rotate_after = "9000h"
 keep_files = -1
 forward = ["pigeon"]
 [traces]
-endpoint = "collector"
+endpoint = "http://user:hunter2@collector"
 ca_file = 3
 one_in = 0
 service_name = 4
@@ -355,7 +355,7 @@ service_name = 4
             "x.toml:42: audit.rotate_after: \"9000h\"; expected a time from \"1s\" to \"8784h\"",
             "x.toml:43: audit.keep_files: -1; expected a number from 0 to 1000000",
             "x.toml:44: audit.forward: \"pigeon\"; expected \"stdout\", \"file:/PATH\"",
-            "x.toml:46: traces.endpoint: \"collector\"; expected the URL of a collector",
+            "x.toml:46: traces.endpoint: \"http://…@collector\"; expected the URL of a collector",
             "x.toml:47: traces.ca_file: 3; expected the name of a PEM file",
             "x.toml:48: traces.one_in: 0; expected a number from 1 to 1000000",
             "x.toml:49: traces.service_name: 4; expected a name for this service",
@@ -761,7 +761,7 @@ certificate_file = "chain.pem"
 private_key_file = "key.pem"
 [key_managers.a]
 type = "transit"
-addresses = ["http://bao.example.com:8200", 5]
+addresses = ["http://bao.example.com:8200", 5, "https://user:hunter2@bao.example.com:8200"]
 ca_file = "garbage"
 test_key = "-"
 namespace = "../x"
@@ -801,6 +801,7 @@ key_manager = "a"
 "#,
         messages: &[
             "x.toml:7: key_managers.a.addresses: \"http://bao.example.com:8200\"; expected https://HOST:PORT, or http://",
+            "x.toml:7: key_managers.a.addresses: \"https://…@bao.example.com:8200\"; expected https://HOST:PORT, or http://",
             "x.toml:7: key_managers.a.addresses: 5; expected https://HOST:PORT, or http:// with localhost, 127.0.0.1 or",
             "x.toml:8: key_managers.a.ca_file: garbage holds no certificate; expected a PEM file with one or more",
             "x.toml:5: key_managers.a: it is not told how to log in; expected one of token_file, a table approle, a table",
