@@ -279,7 +279,10 @@ impl Section {
                 }
                 checked
             }
-            other => self.wrong_type(name, &other, expected),
+            _ => {
+                self.problem(name, "no text (not shown: it is a secret)", expected);
+                None
+            }
         }
     }
 
