@@ -368,7 +368,7 @@ const SEED_MESSAGES: &[&str] = &[
     "x.toml:56: keys[0].pending-deletion-days: found 6; expected a whole number from 7 to 30",
     "x.toml:62: keys[1].id: found \"1234\"; expected a UUID in lower case",
     "x.toml:61: keys[1].custom-key-store: found nothing; expected the store of the xks-key-id",
-    "x.toml:65: keys[1].material: found 6; expected 32 bytes in base64",
+    "x.toml:65: keys[1].material: found no text (not shown: it is a secret); expected 32 bytes in base64",
     "x.toml:64: keys[1].policy: found 5; expected a key policy in JSON",
     "x.toml:68: keys[2].custom-key-store: found \"cks-00000000000000000\"; expected the id of one of the [[custom-key-stores]]",
     "x.toml:69: keys[2].policy-file: found The policy is not valid JSON: expected value at line 1 column 1.; expected a key",
@@ -435,7 +435,7 @@ const TOGETHER_MESSAGES: &[&str] = &[
     "x.toml:25: keys[2].rotation-period-days: found a period; expected none: KMS rotates neither",
     "x.toml:28: keys[3].policy-file: found 5; expected a file with a key policy in JSON",
     "x.toml:29: custom-key-stores[2].secret-access-key: found nothing; expected 43 to 64 of A-Z a-z 0-9 / + =, or the",
-    "x.toml:41: custom-key-stores[3].secret-access-key: found 5; expected 43 to 64 of A-Z a-z 0-9 / + =",
+    "x.toml:41: custom-key-stores[3].secret-access-key: found no text (not shown: it is a secret); expected 43 to 64 of A-Z a-z 0-9 / + =",
     "x.toml:41: custom-key-stores[3].secret-access-key: found beside secret-access-key-file; expected one of the two",
     "x.toml:42: custom-key-stores[3].secret-access-key-file: found a file with another content; expected a file with",
 ];

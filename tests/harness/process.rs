@@ -104,11 +104,16 @@ impl Process {
         self.signal(Signal::TERM);
     }
 
-    /// Sends a signal; a process that is gone already gets none.
+    /// Sends a signal; a process that is gone already gets none. After SIGSTOP, none of its threads runs any more.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
         // ESRCH cannot mean another process: ours stays a zombie until it is reaped.
-        let _ = kill_process(pid, signal);
+        let sent = kill_process(pid, signal);
+        if sent.is_ok() && signal == Signal::STOP {
+            crate::wait_for("a stopped process", STOP_LIMIT, || {
+                (!runs(self.id())).then_some(())
+            });
+        }
     }
 
     /// Waits for the end; panics when `limit` is over.
@@ -136,6 +141,19 @@ impl Process {
         drop(self.child.wait());
     }
 }
+
+/// Whether a thread of a process is not stopped, and will not be at once.
+fn runs(process: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task"));
+    let mut states = threads.into_iter().flatten().filter_map(|thread| {
+        let stat = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
+        let (_, after_name) = stat.rsplit_once(')')?;
+        after_name.trim_start().chars().next()
+    });
+    states.any(|state| !matches!(state, 'T' | 'Z' | 'X'))
+}
+
+const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 impl Drop for Process {
     fn drop(&mut self) {
