@@ -67,7 +67,7 @@ try {
   await page.keyboard.press("Enter");
   await page.waitForSelector("h1:text-is('/tenant-a')");
   const store = await page.textContent("main");
-  for (const told of ["AccessDeniedException", "1 rules allow and 1 deny", "Encrypt", "99.9 %", "no-data-keys"]) {
+  for (const told of ["AccessDeniedException", "1 rule allows and 1 denies", "Encrypt", "99.9 %", "no-data-keys"]) {
     assert.ok(store.includes(told), `no ${told} in ${store}`);
   }
   await isAccessible(page);
